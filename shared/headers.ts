@@ -1,0 +1,20 @@
+// Headers cross in both directions by allow-list. Hop-by-hop, forwarding and engine-control headers
+// (`X-Conversation-Id` makes llama-server go on after its client has left) are on neither list.
+
+/** From a client to an engine. Everything else is the gateway's own. */
+export const REQUEST_HEADERS: ReadonlySet<string> = new Set(["content-type", "accept", "traceparent", "tracestate"]);
+
+/** From an engine to a client. Length and framing are the gateway's own: the answer is rewritten on its way. */
+export const ANSWER_HEADERS: ReadonlySet<string> = new Set(["content-type"]);
+
+export type HeaderPairs = [name: string, value: string][];
+
+/** Keeps what is on the list; names are lower-cased. A value with a control character is dropped. */
+export function allowHeaders(pairs: Iterable<readonly [string, string]>, allowed: ReadonlySet<string>): HeaderPairs {
+  const kept: HeaderPairs = [];
+  for (const [name, value] of pairs) {
+    const lower = name.toLowerCase();
+    if (allowed.has(lower) && /^[\t\x20-\x7e\x80-\xff]*$/.test(value)) kept.push([lower, value]);
+  }
+  return kept;
+}

@@ -1,0 +1,18 @@
+// How far ahead of its reader a channel may be sent at first. A grant cannot be taken back, and how many exchanges will come is
+// not known: so the first window is small, a piece of what is still free, and grows only for a channel that uses it up.
+const STREAM_BYTES = 8 * 1024;
+const PLAIN_BYTES = 64 * 1024;
+/** No single channel takes more than this share of what is free. */
+export const GROWTH_SHARE = 1 / 8;
+const PLAIN_SHARE = 1 / 32;
+/** Below this a channel could not even carry a head's worth of tokens: the socket is full. */
+export const LEAST_WINDOW_BYTES = 512;
+
+/**
+ * @param free bytes that may still be granted. @param isStream tokens come one by one: 25 of them fit.
+ * @returns bytes; below {@link LEAST_WINDOW_BYTES} where nothing more should be opened.
+ */
+export function firstWindow(free: number, isStream: boolean): number {
+  const small = Math.min(STREAM_BYTES, free * GROWTH_SHARE);
+  return Math.floor(isStream ? small : Math.max(small, Math.min(PLAIN_BYTES, free * PLAIN_SHARE)));
+}
