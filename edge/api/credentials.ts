@@ -1,0 +1,24 @@
+// Who is asking: the first look at a request, before anything of it is read. A key of the wrong form reaches no hub.
+import { Failure } from "../../shared/errors.ts";
+import type { Credentials } from "../../shared/hop.ts";
+import type { Settings } from "../settings.ts";
+
+/** What the gate's room knows of keys, passed in by the composition root. */
+export interface KeyForm {
+  bearer(authorization: string | null): string | null;
+  isKey(text: string): boolean;
+  digestOf(key: string): Promise<string>;
+  isSame(given: string, secret: string): Promise<boolean>;
+}
+
+/** @throws Failure invalid_api_key: one text for missing, malformed and wrong. */
+export async function readCredentials(request: Request, settings: Settings, form: KeyForm): Promise<Credentials> {
+  const key = form.bearer(request.headers.get("authorization"));
+  if (key === null) throw new Failure("invalid_api_key");
+  if (settings.authMode === "master-key") {
+    if (await form.isSame(key, settings.masterKey)) return { mode: "master-key" };
+    throw new Failure("invalid_api_key");
+  }
+  if (!form.isKey(key)) throw new Failure("invalid_api_key");
+  return { mode: "backend", key, digest: await form.digestOf(key) };
+}

@@ -1,0 +1,141 @@
+// One request to an engine, from the Worker's side: intake, one call to the hub, and the answer out.
+import { errorEvent, Failure } from "../../shared/errors.ts";
+import { allowHeaders, REQUEST_HEADERS } from "../../shared/headers.ts";
+import {
+  CONNECTOR_HEADER,
+  type Credentials,
+  EXCHANGE_HEADER,
+  type ExchangeRequest,
+  type ResumeRequest,
+  readFailure,
+} from "../../shared/hop.ts";
+import { type Endpoint, findModel } from "../../shared/openai.ts";
+import type { Env } from "../env.ts";
+import type { Settings } from "../settings.ts";
+import { hubOf, shardOf } from "./hubs.ts";
+import { readIntake } from "./intake.ts";
+
+/** Pauses between the calls to a hub that was lost before it answered. ms. */
+const RECALL_PAUSES_MS = [0, 100, 400, 1_000];
+/** Pauses between attempts to go on with a broken answer: about 10 s in all. ms. */
+const RESUME_PAUSES_MS = [0, 100, 200, 400, 800, 1_600, 3_200, 3_700];
+
+/** What another room gives: the stream that outlives its hub. */
+export type Resumable = (options: {
+  first: ReadableStream<Uint8Array>;
+  reopen: (offset: number) => Promise<ReadableStream<Uint8Array> | null>;
+  interrupted: Uint8Array | null;
+}) => ReadableStream<Uint8Array>;
+
+export interface Asked {
+  readonly id: string;
+  readonly request: Request;
+  readonly endpoint: Endpoint;
+  readonly credentials: Credentials;
+  readonly settings: Settings;
+  readonly env: Env;
+}
+
+/** @throws Failure */
+export async function proxy(asked: Asked, resumable: Resumable): Promise<Response> {
+  const { id, request, endpoint, credentials, settings, env } = asked;
+  const { bytes, facts } = await readIntake(request, endpoint);
+  const model = findModel(facts.model, settings.authMode === "master-key");
+  if (model === undefined) throw new Failure("model_not_found", { param: "model" });
+  if (model.kind !== endpoint.kind) {
+    throw new Failure("invalid_request", {
+      param: "model",
+      message: `The model \`${model.id}\` is not served at ${endpoint.path}.`,
+    });
+  }
+  const exchange: ExchangeRequest = {
+    id,
+    credentials,
+    method: endpoint.method,
+    path: endpoint.path,
+    target: model.internal,
+    ageRestricted: model.ageRestricted,
+    headers: allowHeaders(request.headers, REQUEST_HEADERS),
+    dialect: { model: model.id, stream: facts.stream, usage: facts.usage },
+  };
+  const shard = shardOf(credentials, settings.shards);
+  const response = await call(env, shard, exchange, bytes, request.signal);
+  const failure = readFailure(response.headers);
+  if (failure !== null) throw new Failure(failure.code, failure);
+  return answer(response, exchange, resumable, (from) => reopen(env, shard, from, request.signal));
+}
+
+/** Calls the hub; one that is reset before it answers is called again. The connector serves an id only once. */
+async function call(
+  env: Env,
+  shard: number,
+  exchange: ExchangeRequest,
+  body: Uint8Array,
+  signal: AbortSignal,
+): Promise<Response> {
+  const headers = { [EXCHANGE_HEADER]: JSON.stringify(exchange) };
+  let last: unknown;
+  for (const pause of RECALL_PAUSES_MS) {
+    if (pause > 0) await sleep(pause);
+    try {
+      return await hubOf(env, shard).fetch("http://hub/", { method: "POST", headers, body, signal });
+    } catch (error) {
+      if (signal.aborted) throw error;
+      last = error;
+    }
+  }
+  throw new Failure("model_unavailable", { detail: "the hub was lost again and again", cause: last });
+}
+
+function answer(
+  response: Response,
+  exchange: ExchangeRequest,
+  resumable: Resumable,
+  reopen: (from: ResumeRequest) => Promise<ReadableStream<Uint8Array> | null>,
+): Response {
+  const served = response.headers.get(CONNECTOR_HEADER);
+  // A whole answer is ready to go: the hub has set every header.
+  if (served === null || response.body === null) return response;
+  const [connector = "", instance = ""] = JSON.parse(served) as string[];
+  const headers = new Headers(response.headers);
+  headers.delete(CONNECTOR_HEADER);
+  const isEvents = headers.get("content-type")?.startsWith("text/event-stream") === true;
+  if (isEvents) {
+    // `no-transform`: a compressed event stream stays in the encoder of whoever compresses it.
+    headers.set("cache-control", "no-cache, no-transform");
+    headers.set("x-accel-buffering", "no");
+  }
+  const body = resumable({
+    first: response.body,
+    reopen: (offset) => reopen({ id: exchange.id, target: exchange.target, connector, instance, offset, head: false }),
+    interrupted: isEvents ? new TextEncoder().encode(errorEvent({ code: "stream_interrupted" })) : null,
+  });
+  return new Response(body, { status: response.status, headers });
+}
+
+async function reopen(
+  env: Env,
+  shard: number,
+  from: ResumeRequest,
+  signal: AbortSignal,
+): Promise<ReadableStream<Uint8Array> | null> {
+  for (const pause of RESUME_PAUSES_MS) {
+    if (pause > 0) await sleep(pause);
+    if (signal.aborted) return null;
+    try {
+      const response = await hubOf(env, shard).fetch("http://hub/", {
+        method: "POST",
+        body: JSON.stringify(from),
+        signal,
+      });
+      return readFailure(response.headers) === null ? response.body : null;
+    } catch {
+      // The hub is still on its way back.
+    }
+  }
+  return null;
+}
+
+function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

@@ -1,0 +1,32 @@
+// What a key looks like and what it is called. The raw key is used for two things only, here and at the backend;
+// everything else knows its digest.
+
+const KEY = /^hc-sk-[A-Za-z0-9_-]{4,200}$/;
+
+/** The key of an `Authorization: Bearer` header, or null if there is none of the right form. */
+export function bearer(authorization: string | null): string | null {
+  const match = /^Bearer +([\x21-\x7e]{1,512}) *$/i.exec(authorization ?? "");
+  return match?.[1] ?? null;
+}
+
+export function isKey(text: string): boolean {
+  return KEY.test(text);
+}
+
+/** SHA-256 in hex: the name of a key everywhere. */
+export async function digestOf(key: string): Promise<string> {
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(key)));
+  let hex = "";
+  for (const byte of digest) hex += byte.toString(16).padStart(2, "0");
+  return hex;
+}
+
+/** Compares two secrets in constant time; digests have one length, whatever the secrets have. */
+export async function isSame(given: string, secret: string): Promise<boolean> {
+  const encoder = new TextEncoder();
+  const [a, b] = await Promise.all([
+    crypto.subtle.digest("SHA-256", encoder.encode(given)),
+    crypto.subtle.digest("SHA-256", encoder.encode(secret)),
+  ]);
+  return crypto.subtle.timingSafeEqual(a, b);
+}

@@ -1,0 +1,108 @@
+// From an exchange to a Response: the reader that the switchboard tells, and the stream that the Worker pulls.
+// Credit follows the pull: what nobody asks for stays at the connector.
+import { ERRORS, type PublicFailure } from "../../shared/errors.ts";
+import type { HeaderPairs } from "../../shared/headers.ts";
+import { CONNECTOR_HEADER, FAILURE_HEADER, failureHeader } from "../../shared/hop.ts";
+import type { Head } from "../../shared/wire/messages.ts";
+import type { Exchange, Reader } from "./exchange.ts";
+
+/** What one pull hands to the runtime at most. */
+const PULL_BYTES = 64 * 1024;
+
+interface Board {
+  take(exchange: Exchange, max: number): Uint8Array;
+  cancel(exchange: Exchange): void;
+}
+
+export class Answer implements Reader {
+  readonly #board: Board;
+  readonly #isResumed: boolean;
+  readonly #started = Promise.withResolvers<Head | null>();
+  #failure: PublicFailure | null = null;
+  #wake: (() => void) | null = null;
+  /** Called when there is room for more of the request's body. */
+  onRoom: () => void = () => {};
+
+  /** @param isResumed the client has the head already. */
+  constructor(board: Board, isResumed = false) {
+    this.#board = board;
+    this.#isResumed = isResumed;
+  }
+
+  head(head: Head): void {
+    this.#started.resolve(head);
+  }
+
+  data(): void {
+    const wake = this.#wake;
+    this.#wake = null;
+    wake?.();
+  }
+
+  fail(failure: PublicFailure): void {
+    this.#failure = failure;
+    this.#started.resolve(null);
+    this.data();
+    this.onRoom();
+  }
+
+  accepted(): void {
+    // The head of a resumed answer has long been sent; that it goes on is all there is to wait for.
+    if (this.#isResumed) this.#started.resolve({ status: 200, headers: [] });
+  }
+
+  room(): void {
+    this.onRoom();
+  }
+
+  /** Settles when the exchange has a head or has failed. @param extra headers of the gateway. */
+  async response(exchange: Exchange, extra: HeaderPairs): Promise<Response> {
+    const head = await this.#started.promise;
+    if (head === null) return failed(this.#failure ?? { code: "internal_error" });
+    const headers = [...head.headers, ...extra];
+    if (exchange.end !== null && this.#failure === null && exchange.unread <= PULL_BYTES) {
+      return new Response(this.#whole(exchange), { status: head.status, headers });
+    }
+    const { connector, instance } = exchange.owner ?? { connector: "", instance: "" };
+    headers.push([CONNECTOR_HEADER, JSON.stringify([connector, instance])]);
+    return new Response(this.#stream(exchange), { status: head.status, headers });
+  }
+
+  /** A small answer that came in one message goes out in one piece: no stream, no wrapping in the Worker. */
+  #whole(exchange: Exchange): Uint8Array {
+    const first = this.#board.take(exchange, PULL_BYTES);
+    if (exchange.unread === 0) return first;
+    const whole = new Uint8Array(first.byteLength + exchange.unread);
+    whole.set(first);
+    for (let at = first.byteLength; at < whole.byteLength; ) {
+      const next = this.#board.take(exchange, PULL_BYTES);
+      whole.set(next, at);
+      at += next.byteLength;
+    }
+    return whole;
+  }
+
+  #stream(exchange: Exchange): ReadableStream<Uint8Array> {
+    const pull = async (controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> => {
+      for (;;) {
+        const bytes = this.#board.take(exchange, PULL_BYTES);
+        if (bytes.byteLength > 0) return controller.enqueue(bytes);
+        if (this.#failure !== null) return controller.error(new Error(this.#failure.code));
+        if (exchange.end !== null) return controller.close();
+        await new Promise<void>((resolve) => {
+          this.#wake = resolve;
+        });
+      }
+    };
+    const cancel = () => this.#board.cancel(exchange);
+    return new ReadableStream({ pull, cancel }, { highWaterMark: 0 });
+  }
+}
+
+/** Tells the Worker what to throw. */
+export function failed(failure: PublicFailure): Response {
+  return new Response(null, {
+    status: ERRORS[failure.code].status,
+    headers: { [FAILURE_HEADER]: failureHeader(failure) },
+  });
+}

@@ -1,0 +1,58 @@
+// Puts an exchange on a link and takes it off again: the channel, the window, and the frame that says so.
+import { FrameType } from "../../shared/wire/frames.ts";
+import { jsonFrame, type Open, type Resume } from "../../shared/wire/messages.ts";
+import { firstWindow } from "../../shared/wire/windows.ts";
+import type { Exchange, Order } from "./exchange.ts";
+import type { Link } from "./link.ts";
+
+/** What all readers together may make a hub hold: an isolate has 128 MB, and may be shared. */
+export const HUB_WINDOW_BYTES = 32 * 1024 * 1024;
+/** What may still be granted on a link: its own share, and the hub's. */
+export function freeOn(links: Iterable<Link>, link: Link): number {
+  let hub = HUB_WINDOW_BYTES;
+  for (const other of links) hub -= other.inbox.outstanding;
+  return Math.min(link.inbox.free, hub);
+}
+
+/** OPEN, and as much of the body as there is credit for. */
+export function sendOpen(exchange: Exchange, order: Order, link: Link, free: number): void {
+  const limit = firstWindow(free, order.dialect?.stream === true);
+  board(exchange, link, 0, limit);
+  exchange.attempts += 1;
+  const open: Open = { ...order, attempt: exchange.attempts, limit };
+  link.control(jsonFrame(FrameType.OPEN, exchange.channel, open));
+  link.outbox.open(exchange.channel, exchange.body, 0, link.state.windows.exchange);
+}
+
+export function sendResume(exchange: Exchange, link: Link, free: number): void {
+  const window = firstWindow(free, false);
+  const offset = exchange.wanted;
+  board(exchange, link, offset, window);
+  const head = exchange.head === null;
+  const resume: Resume = { exchange: exchange.id, offset, head, limit: offset + window };
+  link.control(jsonFrame(FrameType.RESUME, exchange.channel, resume));
+}
+
+/** Lets go of what was sent of a body, once a connector answers for it: until then it may have to be sent again. */
+export function letGoOfSent(link: Link, exchange: Exchange): void {
+  if (exchange.order === null || exchange.state !== "accepted") return;
+  const sent = link.outbox.sentOn(exchange.channel) ?? exchange.body.end;
+  if (sent <= exchange.body.start) return;
+  exchange.body.release(sent);
+  exchange.reader.room();
+}
+
+/** Takes an exchange off its link, telling nobody. */
+export function leave(exchange: Exchange): void {
+  const { link, channel } = exchange;
+  if (link === null) return;
+  link.inbox.close(channel);
+  link.release(channel);
+  exchange.link = null;
+}
+
+function board(exchange: Exchange, link: Link, offset: number, window: number): void {
+  exchange.link = link;
+  exchange.channel = link.take(exchange);
+  link.inbox.open(exchange.channel, offset, window);
+}

@@ -1,0 +1,27 @@
+// What an end means to the client: which failure of the table it is, if it is one.
+import { ERRORS, isErrorCode, type PublicFailure } from "../../shared/errors.ts";
+import { BACKEND } from "../../shared/openai.ts";
+import type { End } from "../../shared/wire/messages.ts";
+import type { Exchange } from "./exchange.ts";
+
+/** END has come. Null: the answer is whole, or carries its own error event. */
+export function failureOf(exchange: Exchange, end: End): PublicFailure | null {
+  if (exchange.head === null) return refusalOf(end);
+  // In an event stream the connector has written the error itself; the bytes are all there.
+  if (exchange.wanted !== end.bytes || end.outcome === "cancelled") return { code: "stream_interrupted" };
+  const isEvents = exchange.order?.dialect?.stream === true;
+  return end.outcome === "complete" || isEvents || exchange.order === null ? null : { code: "stream_interrupted" };
+}
+
+/** The connector that answered for it is lost. */
+export function brokenOff(exchange: Exchange): PublicFailure {
+  if (exchange.target === BACKEND) return { code: "auth_unavailable" };
+  return { code: exchange.head === null ? "upstream_error" : "stream_interrupted" };
+}
+
+function refusalOf(end: End): PublicFailure {
+  const { failure } = end;
+  if (failure === null || !isErrorCode(failure.code)) return { code: "upstream_error" };
+  const { code, message, param, status, retry_after_ms } = failure;
+  return { code, message, param, status: status ?? ERRORS[code].status, retryAfterMs: retry_after_ms };
+}

@@ -1,0 +1,88 @@
+// The hub's end of one exchange: what has come of the answer, and where it stands. Knows no socket; the switchboard moves it.
+import type { PublicFailure } from "../../shared/errors.ts";
+import type { End, Head, Open } from "../../shared/wire/messages.ts";
+import { Spool } from "../../shared/wire/spool.ts";
+import type { Link } from "./link.ts";
+
+/** What the switchboard is asked to open: all of OPEN but the window, which depends on when and where. */
+export type Order = Omit<Open, "limit" | "attempt">;
+
+/** The reader's hands. Each is called from inside the switchboard: they note, they do not call back. */
+export interface Reader {
+  head(head: Head): void;
+  /** The answer has grown or is over. */
+  data(): void;
+  /** It ended without an answer, or the answer broke off. */
+  fail(failure: PublicFailure): void;
+  /** A connector answers for it. */
+  accepted(): void;
+  /** Some of the request's body was sent: there is room for more of it. */
+  room(): void;
+}
+
+/**
+ * - `waiting`: no socket yet, or none any more before ACCEPT; may be opened anywhere
+ * - `opened`: OPEN or RESUME is out, ACCEPT is not here
+ * - `accepted`: a connector answers for it
+ * - `detached`: accepted, but the socket is gone; only the same process of the connector can go on
+ * - `over`
+ */
+export type ExchangeState = "waiting" | "opened" | "accepted" | "detached" | "over";
+
+export class Exchange {
+  readonly id: string;
+  readonly target: string;
+  /** Null for an exchange that was opened by another hub in another life and is only resumed here. */
+  readonly order: Order | null;
+  readonly body: Spool;
+  readonly reader: Reader;
+  /** The answer, from `read` on. */
+  readonly answer = new Spool();
+
+  state: ExchangeState = "waiting";
+  /** ms; when the present state is given up. */
+  deadline = Number.POSITIVE_INFINITY;
+  link: Link | null = null;
+  channel = 0;
+  attempts = 0;
+  head: Head | null = null;
+  end: End | null = null;
+  /** The connector and its process that answer for it. */
+  owner: { readonly connector: string; readonly instance: string } | null = null;
+  /** Connectors that refused it. */
+  readonly refusedBy = new Set<string>();
+  /** Offset in the whole answer at which `answer` begins: not 0 if it was resumed. */
+  readonly base: number;
+  #read = 0;
+
+  constructor(id: string, target: string, order: Order | null, body: Spool, reader: Reader, base = 0) {
+    this.id = id;
+    this.target = target;
+    this.order = order;
+    this.body = body;
+    this.reader = reader;
+    this.base = base;
+  }
+
+  /** Offset of the next byte that is wanted from the connector. */
+  get wanted(): number {
+    return this.base + this.answer.end;
+  }
+
+  get unread(): number {
+    return this.answer.end - this.#read;
+  }
+
+  /** The whole answer is here and was read. */
+  get isDrained(): boolean {
+    return this.end !== null && this.unread === 0;
+  }
+
+  /** The next bytes of the answer, at most `max`; empty if there are none now. */
+  read(max: number): Uint8Array {
+    const bytes = this.answer.read(this.#read, max);
+    this.#read += bytes.byteLength;
+    this.answer.release(this.#read);
+    return bytes;
+  }
+}

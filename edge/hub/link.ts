@@ -1,0 +1,148 @@
+// One uplink socket as the hub sees it. What must survive hibernation is `state`, which the shell keeps in the socket's
+// attachment; the rest is only worth anything while exchanges run, and while they run the hub is not evicted.
+import { type Frame, FrameType, SOCKET_WINDOW_BYTES } from "../../shared/wire/frames.ts";
+import { Inbox, type SocketCount } from "../../shared/wire/inbox.ts";
+import type { PoolReport } from "../../shared/wire/messages.ts";
+import { Outbox } from "../../shared/wire/outbox.ts";
+import type { Exchange } from "./exchange.ts";
+import type { Candidate } from "./roster.ts";
+
+/** Fits the attachment (16 KiB) with 64 pools to spare. */
+export interface LinkState {
+  readonly connector: string;
+  readonly shard: number;
+  readonly slot: number;
+  /** The connector's process; null until HELLO. */
+  instance: string | null;
+  features: string[];
+  pools: PoolReport[];
+  draining: boolean;
+  /** Windows of the connector for what the hub sends. */
+  windows: { exchange: number; socket: number };
+  /** Channels are numbered in blocks of 65,536; the block in use. A hub that wakes starts a new one. */
+  block: number;
+  /** Bytes are counted from the opening of the socket, in absolute numbers; so far they were when the link last rested. */
+  received: SocketCount;
+  sent: SocketCount;
+  /** ms; last sign of life when this was kept. */
+  heardAt: number;
+}
+
+/** The hands of a link: the shell's WebSocket, or a test's. */
+export interface Transport {
+  send(message: Uint8Array<ArrayBuffer>): void;
+  close(code: number, reason: string): void;
+  save(state: LinkState): void;
+  /** ms; last sign of life that did not reach this code, or 0. */
+  heardAt(): number;
+}
+
+export function newLinkState(connector: string, shard: number, slot: number, now: number): LinkState {
+  return {
+    connector,
+    shard,
+    slot,
+    instance: null,
+    features: [],
+    pools: [],
+    draining: false,
+    windows: { exchange: 0, socket: 0 },
+    block: 0,
+    received: { bytes: 0, limit: SOCKET_WINDOW_BYTES },
+    sent: { bytes: 0, limit: 0 },
+    heardAt: now,
+  };
+}
+
+const BLOCK_BITS = 16;
+
+export class Link implements Candidate {
+  readonly state: LinkState;
+  readonly transport: Transport;
+  readonly inbox: Inbox;
+  readonly outbox: Outbox;
+  /** By channel. */
+  readonly exchanges = new Map<number, Exchange>();
+  suspect = false;
+  missedAccepts = 0;
+  #heardAt: number;
+  #sequence = 0;
+  readonly #load = new Map<string, number>();
+
+  constructor(transport: Transport, state: LinkState) {
+    this.transport = transport;
+    this.state = state;
+    this.inbox = new Inbox(SOCKET_WINDOW_BYTES, state.received);
+    this.outbox = new Outbox(FrameType.BODY, state.sent);
+    this.#heardAt = state.heardAt;
+  }
+
+  get welcomed(): boolean {
+    return this.state.instance !== null;
+  }
+
+  get draining(): boolean {
+    return this.state.draining;
+  }
+
+  get pools(): readonly PoolReport[] {
+    return this.state.pools;
+  }
+
+  get heardAt(): number {
+    return Math.max(this.#heardAt, this.transport.heardAt());
+  }
+
+  heard(now: number): void {
+    this.#heardAt = now;
+    this.suspect = false;
+  }
+
+  load(target: string): number {
+    return this.#load.get(target) ?? 0;
+  }
+
+  /** A channel number that was never used on this socket, also not before a hibernation. */
+  take(exchange: Exchange): number {
+    this.#sequence += 1;
+    if (this.#sequence === 1 || this.#sequence >> BLOCK_BITS > 0) {
+      this.#sequence = 1;
+      this.state.block += 1;
+      this.save();
+    }
+    const channel = ((this.state.block << BLOCK_BITS) | this.#sequence) >>> 0;
+    this.exchanges.set(channel, exchange);
+    this.#load.set(exchange.target, this.load(exchange.target) + 1);
+    return channel;
+  }
+
+  /** The channel carries nothing more in either direction. */
+  release(channel: number): void {
+    const exchange = this.exchanges.get(channel);
+    if (exchange === undefined) return;
+    this.exchanges.delete(channel);
+    this.#load.set(exchange.target, this.load(exchange.target) - 1);
+    this.outbox.drop(channel);
+  }
+
+  control(frame: Frame): void {
+    this.outbox.control(frame);
+  }
+
+  /** Nothing runs: keeps the numbers that the link needs if the hub sleeps now. */
+  rest(): void {
+    this.state.received = this.inbox.rest();
+    this.state.sent = this.outbox.rest();
+    this.save();
+  }
+
+  save(): void {
+    this.state.heardAt = this.#heardAt;
+    this.transport.save(this.state);
+  }
+
+  /** Sends what may be sent: everything of this turn in as few messages as possible. */
+  flush(): void {
+    for (let message = this.outbox.take(); message !== null; message = this.outbox.take()) this.transport.send(message);
+  }
+}

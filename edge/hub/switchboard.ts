@@ -1,0 +1,295 @@
+// The hub without its platform: links, exchanges, and who is connected to whom (spec.md §3, §4, §7, §8).
+// No I/O, no clock, no chance: time comes in, messages go out through each link's transport, effects on the
+// request's side through its reader. Frames that arrive are read in receive.ts and end up in the methods here.
+import { isErrorCode, type PublicFailure } from "../../shared/errors.ts";
+import { CloseCode, FrameType } from "../../shared/wire/frames.ts";
+import { type End, jsonFrame } from "../../shared/wire/messages.ts";
+import { Spool } from "../../shared/wire/spool.ts";
+import { GROWTH_SHARE, LEAST_WINDOW_BYTES } from "../../shared/wire/windows.ts";
+import { freeOn, leave, letGoOfSent, sendOpen, sendResume } from "./boarding.ts";
+import { brokenOff, failureOf } from "./endings.ts";
+import { Exchange, type Order, type Reader } from "./exchange.ts";
+import { Link, type LinkState, type Transport } from "./link.ts";
+import { RecentIds } from "./recent.ts";
+import { choose, isLive } from "./roster.ts";
+
+export const ACCEPT_WITHIN_MS = 2_000;
+/** How long an exchange waits for a connector that could serve it. */
+export const HOLD_MS = 2_000;
+/** How long an answer waits for its connector to come back. */
+export const REATTACH_WITHIN_MS = 10_000;
+/** With less than that to grant a socket takes no further exchange: there are readers enough that stand still. */
+const FULL_BELOW_BYTES = LEAST_WINDOW_BYTES / GROWTH_SHARE;
+/** A socket that missed so many ACCEPTs in a row is closed. */
+const MISSED_ACCEPTS = 2;
+
+export interface SwitchboardEvents {
+  /** An END has come: the first or a repeated one. Called before SETTLED goes out. */
+  settle(end: End, now: number): void;
+}
+
+export class Switchboard {
+  readonly links = new Set<Link>();
+  readonly shards: number;
+  readonly #events: SwitchboardEvents;
+  readonly #exchanges = new Set<Exchange>();
+  /** Ids of what broke off for good while its answer ran: a Worker that asks to go on is told so at once. */
+  readonly #brokenOff = new RecentIds(1_000);
+  #turn = 0;
+  /** Sockets closed because the peer broke the wire. */
+  violations = 0;
+  resumed = 0;
+
+  constructor(options: { shards: number; events: SwitchboardEvents }) {
+    this.shards = options.shards;
+    this.#events = options.events;
+  }
+
+  /** Exchanges. While there are any, time matters: {@link tick} must be called. */
+  get running(): number {
+    return this.#exchanges.size;
+  }
+
+  /** Bytes of answers that readers have not taken yet. */
+  get held(): number {
+    let bytes = 0;
+    for (const exchange of this.#exchanges) bytes += exchange.unread;
+    return bytes;
+  }
+
+  attach(transport: Transport, state: LinkState): Link {
+    const link = new Link(transport, state);
+    this.links.add(link);
+    return link;
+  }
+
+  /** Opens an exchange. `body` may still grow; say so by {@link bodyGrew}. */
+  open(order: Order, body: Spool, reader: Reader, now: number): Exchange {
+    const exchange = new Exchange(order.exchange, order.target, order, body, reader);
+    this.#exchanges.add(exchange);
+    exchange.deadline = now + HOLD_MS;
+    this.#dispatch(exchange, now);
+    return exchange;
+  }
+
+  /** Goes on with an exchange whose hub was lost, at the connector that answers for it. */
+  resume(
+    from: { id: string; target: string; connector: string; instance: string; offset: number; head: boolean },
+    reader: Reader,
+    now: number,
+  ): Exchange {
+    const exchange = new Exchange(from.id, from.target, null, new Spool(), reader, from.offset);
+    if (!from.head) exchange.head = { status: 200, headers: [] };
+    exchange.owner = { connector: from.connector, instance: from.instance };
+    exchange.state = "detached";
+    exchange.deadline = this.#brokenOff.has(from.id) ? now : now + REATTACH_WITHIN_MS;
+    this.#exchanges.add(exchange);
+    for (const link of this.links) if (this.#reattach(exchange, link, now)) break;
+    return exchange;
+  }
+
+  /** The request's body has more bytes. */
+  bodyGrew(exchange: Exchange): void {
+    const { link } = exchange;
+    if (link === null || exchange.order === null) return;
+    link.outbox.wake(exchange.channel);
+    if (exchange.body.end === exchange.order.length) link.outbox.finish(exchange.channel, null);
+    this.#flush(link);
+  }
+
+  /** Takes bytes of the answer for the reader, and grants credit for them. */
+  take(exchange: Exchange, max: number): Uint8Array {
+    const bytes = exchange.read(max);
+    const { link, channel } = exchange;
+    if (link !== null && bytes.byteLength > 0) {
+      const credit = link.inbox.consume(channel, bytes.byteLength, freeOn(this.links, link));
+      if (exchange.end === null && credit !== null) link.control(credit);
+      const socket = link.inbox.socketCredit();
+      if (socket !== null) link.control(socket);
+      link.flush();
+    }
+    if (exchange.isDrained) this.#forget(exchange);
+    return bytes;
+  }
+
+  /** The client has gone. */
+  cancel(exchange: Exchange): void {
+    if (exchange.state === "over") return;
+    if (exchange.link !== null && exchange.end === null) {
+      const reset = { code: "cancelled", retryable: false };
+      exchange.link.control(jsonFrame(FrameType.RESET, exchange.channel, reset));
+    }
+    this.#forget(exchange);
+  }
+
+  /** A socket is gone. What it carried is opened elsewhere, or waits for its connector. */
+  lost(link: Link, now: number): void {
+    if (!this.links.delete(link)) return;
+    for (const exchange of [...link.exchanges.values()]) {
+      leave(exchange);
+      if (exchange.end !== null) continue;
+      if (exchange.owner === null) this.#redispatch(exchange, now);
+      else this.#await(exchange, now);
+    }
+  }
+
+  /** Must be called a few times a second while something runs. */
+  tick(now: number): void {
+    for (const exchange of [...this.#exchanges]) {
+      if (now < exchange.deadline) continue;
+      if (exchange.state === "opened") this.#missedAccept(exchange, now);
+      else if (exchange.state === "waiting") this.fail(exchange, { code: "model_unavailable" });
+      else if (exchange.state === "detached") this.fail(exchange, brokenOff(exchange));
+    }
+    if (this.running === 0) for (const link of this.links) if (link.welcomed) link.rest();
+  }
+
+  // What follows is called by receive.ts for frames of a link.
+
+  welcome(link: Link, now: number): void {
+    for (const other of this.links) {
+      const { connector, slot } = other.state;
+      if (other === link || connector !== link.state.connector || slot !== link.state.slot) continue;
+      other.transport.close(CloseCode.SUPERSEDED, "a newer socket of this connector is here");
+      this.lost(other, now);
+    }
+    for (const exchange of [...this.#exchanges]) {
+      if (exchange.state !== "detached" || exchange.owner?.connector !== link.state.connector) continue;
+      if (exchange.owner.instance !== link.state.instance) this.fail(exchange, brokenOff(exchange));
+      else this.#reattach(exchange, link, now);
+    }
+    this.offer(now);
+  }
+
+  /** Capacity has come or changed: what waits may now find a place. */
+  offer(now: number): void {
+    for (const exchange of [...this.#exchanges]) if (exchange.state === "waiting") this.#dispatch(exchange, now);
+  }
+
+  accepted(exchange: Exchange): void {
+    const { link } = exchange;
+    if (exchange.state !== "opened" || link === null) return;
+    link.missedAccepts = 0;
+    exchange.state = "accepted";
+    exchange.deadline = Number.POSITIVE_INFINITY;
+    exchange.owner ??= { connector: link.state.connector, instance: link.state.instance ?? "" };
+    exchange.reader.accepted();
+    letGoOfSent(link, exchange);
+  }
+
+  ended(exchange: Exchange, end: End): void {
+    exchange.end = end;
+    exchange.deadline = Number.POSITIVE_INFINITY;
+    exchange.link?.outbox.drop(exchange.channel);
+    const broken = failureOf(exchange, end);
+    if (broken !== null) {
+      this.fail(exchange, broken);
+      return;
+    }
+    exchange.reader.data();
+    if (exchange.isDrained) this.#forget(exchange);
+  }
+
+  settle(end: End, now: number): void {
+    this.#events.settle(end, now);
+  }
+
+  /** The connector refuses: nothing has begun there. */
+  refused(exchange: Exchange, code: string, retryable: boolean, now: number): void {
+    const wasResumed = exchange.order === null || exchange.owner !== null;
+    if (exchange.link !== null) exchange.refusedBy.add(exchange.link.state.connector);
+    if (wasResumed) this.fail(exchange, brokenOff(exchange));
+    else if (retryable) this.#redispatch(exchange, now);
+    else this.fail(exchange, { code: isErrorCode(code) ? code : "upstream_error" });
+  }
+
+  fail(exchange: Exchange, failure: PublicFailure): void {
+    if (exchange.state === "over") return;
+    this.#forget(exchange);
+    if (exchange.head !== null) this.#brokenOff.add(exchange.id);
+    exchange.reader.fail(failure);
+  }
+
+  #dispatch(exchange: Exchange, now: number): void {
+    const { order } = exchange;
+    if (order === null) return;
+    this.#turn += 1;
+    const candidates = [...this.links].filter(
+      (link) => !exchange.refusedBy.has(link.state.connector) && link.inbox.free >= FULL_BELOW_BYTES,
+    );
+    const link = choose(candidates, order.target, now, this.#turn);
+    if (link === undefined) return;
+    exchange.state = "opened";
+    exchange.deadline = now + ACCEPT_WITHIN_MS;
+    sendOpen(exchange, order, link, freeOn(this.links, link));
+    this.bodyGrew(exchange);
+  }
+
+  #reattach(exchange: Exchange, link: Link, now: number): boolean {
+    const { owner } = exchange;
+    if (owner === null || !isLive(link, now)) return false;
+    if (owner.connector !== link.state.connector || owner.instance !== link.state.instance) return false;
+    exchange.state = "opened";
+    exchange.deadline = now + ACCEPT_WITHIN_MS;
+    sendResume(exchange, link, freeOn(this.links, link));
+    link.flush();
+    this.resumed += 1;
+    return true;
+  }
+
+  #missedAccept(exchange: Exchange, now: number): void {
+    const { link } = exchange;
+    if (link === null) return;
+    link.suspect = true;
+    link.missedAccepts += 1;
+    link.control(jsonFrame(FrameType.RESET, exchange.channel, { code: "no_accept", retryable: true }));
+    link.flush();
+    leave(exchange);
+    if (exchange.owner !== null) this.#await(exchange, now);
+    else this.#redispatch(exchange, now);
+    if (link.missedAccepts >= MISSED_ACCEPTS) {
+      link.transport.close(CloseCode.SILENT, "OPEN was not accepted in time");
+      this.lost(link, now);
+    }
+  }
+
+  #redispatch(exchange: Exchange, now: number): void {
+    leave(exchange);
+    if (exchange.body.start > 0) {
+      // Part of the body is gone already: it cannot be sent a second time.
+      this.fail(exchange, { code: "upstream_error" });
+      return;
+    }
+    exchange.state = "waiting";
+    exchange.deadline = now + HOLD_MS;
+    this.#dispatch(exchange, now);
+  }
+
+  #await(exchange: Exchange, now: number): void {
+    exchange.state = "detached";
+    exchange.deadline = now + REATTACH_WITHIN_MS;
+    for (const link of this.links) if (this.#reattach(exchange, link, now)) return;
+  }
+
+  /** The end of an exchange for the hub. The reader keeps what is in `answer`. */
+  #forget(exchange: Exchange): void {
+    const { link } = exchange;
+    exchange.state = "over";
+    this.#exchanges.delete(exchange);
+    leave(exchange);
+    const credit = link?.inbox.socketCredit();
+    if (credit) link?.control(credit);
+    link?.flush();
+  }
+
+  #flush(link: Link): void {
+    link.flush();
+    for (const exchange of link.exchanges.values()) letGoOfSent(link, exchange);
+  }
+
+  /** CREDIT for a body. */
+  credited(link: Link, channel: number, limit: number): void {
+    link.outbox.credit(channel, limit);
+    this.#flush(link);
+  }
+}

@@ -1,0 +1,75 @@
+// The Worker's end of an answer: it counts what it has, and when its hub is lost it goes on at that offset elsewhere.
+// The client sees one stream. Knows nothing of hubs: how to go on is a function.
+
+const NEWLINE = 0x0a;
+
+export interface ResumableOptions {
+  readonly first: ReadableStream<Uint8Array>;
+  /** Goes on behind `offset`; null where that is not possible any more. */
+  readonly reopen: (offset: number) => Promise<ReadableStream<Uint8Array> | null>;
+  /**
+   * What a client of an event stream reads when the answer cannot go on; null for a plain body, whose only honest end
+   * is a broken connection.
+   */
+  readonly interrupted: Uint8Array | null;
+}
+
+export function resumable({ first, reopen, interrupted }: ResumableOptions): ReadableStream<Uint8Array> {
+  let reader = first.getReader();
+  let offset = 0;
+  /** The beginning of an event whose end is not here yet: a client must never see half an event before an error. */
+  let tail: Uint8Array | null = null;
+
+  const next = async (): Promise<Uint8Array | null> => {
+    for (;;) {
+      try {
+        const { done, value } = await reader.read();
+        if (done) return null;
+        offset += value.byteLength;
+        return value;
+      } catch (error) {
+        const again = await reopen(offset);
+        if (again === null) throw error;
+        reader = again.getReader();
+      }
+    }
+  };
+
+  const pull = async (controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> => {
+    try {
+      for (;;) {
+        const chunk = await next();
+        if (chunk === null) {
+          if (tail !== null) controller.enqueue(tail);
+          return controller.close();
+        }
+        if (interrupted === null) return controller.enqueue(chunk);
+        const whole = join(tail, chunk);
+        const end = lastEventEnd(whole);
+        tail = end === whole.byteLength ? null : whole.slice(end);
+        if (end > 0) return controller.enqueue(whole.subarray(0, end));
+      }
+    } catch (error) {
+      if (interrupted === null) return controller.error(error);
+      controller.enqueue(interrupted);
+      controller.close();
+    }
+  };
+  return new ReadableStream({ pull, cancel: (reason) => reader.cancel(reason) }, { highWaterMark: 0 });
+}
+
+function join(tail: Uint8Array | null, chunk: Uint8Array): Uint8Array {
+  if (tail === null) return chunk;
+  const whole = new Uint8Array(tail.byteLength + chunk.byteLength);
+  whole.set(tail);
+  whole.set(chunk, tail.byteLength);
+  return whole;
+}
+
+/** Offset behind the last blank line. */
+function lastEventEnd(bytes: Uint8Array): number {
+  for (let at = bytes.lastIndexOf(NEWLINE); at > 0; at = bytes.lastIndexOf(NEWLINE, at - 1)) {
+    if (bytes[at - 1] === NEWLINE) return at + 1;
+  }
+  return 0;
+}

@@ -1,0 +1,66 @@
+// The edge's settings (environment, or [vars] and secrets in wrangler.toml): read, checked, named. Pure.
+import { z } from "zod";
+
+// workerd forbids code generation.
+z.config({ jitless: true });
+
+const Key = z.looseObject({
+  kty: z.literal("OKP"),
+  crv: z.literal("Ed25519"),
+  x: z.string(),
+  kid: z.string().min(1).max(128),
+});
+export type ConnectorKey = z.infer<typeof Key>;
+
+/** A JWK set, or a single JWK. */
+const KeySet = z.union([z.object({ keys: z.array(Key) }).transform((set) => set.keys), Key.transform((key) => [key])]);
+
+const json = z.string().transform((text, context): unknown => {
+  try {
+    return text === "" ? { keys: [] } : JSON.parse(text);
+  } catch {
+    context.addIssue({ code: "custom", message: "is not JSON" });
+    return z.NEVER;
+  }
+});
+
+const Schema = z
+  .object({
+    AUTH_MODE: z.enum(["backend", "master-key"]).default("backend"),
+    MASTER_KEY: z.string().default(""),
+    ADMIN_TOKEN: z.string().default(""),
+    CONNECTOR_KEYS: json.pipe(KeySet).default([]),
+    HUB_SHARDS: z.coerce.number().int().min(1).max(64).default(2),
+    HEARTCODE_BACKEND_TIMEOUT: z.coerce.number().min(0.1).max(120).default(10),
+  })
+  .refine((env) => env.AUTH_MODE !== "master-key" || env.MASTER_KEY.length >= 8, {
+    path: ["MASTER_KEY"],
+    message: "AUTH_MODE=master-key needs a MASTER_KEY of at least 8 characters",
+  });
+
+export interface Settings {
+  readonly authMode: "backend" | "master-key";
+  readonly masterKey: string;
+  readonly adminToken: string;
+  readonly connectorKeys: readonly ConnectorKey[];
+  readonly shards: number;
+  readonly backendTimeoutMs: number;
+}
+
+/** @throws Error that names the setting. */
+export function readSettings(env: Readonly<Record<string, unknown>>): Settings {
+  const parsed = Schema.safeParse(env);
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0];
+    throw new Error(`setting ${issue?.path.join(".")}: ${issue?.message}`);
+  }
+  const { data } = parsed;
+  return {
+    authMode: data.AUTH_MODE,
+    masterKey: data.MASTER_KEY,
+    adminToken: data.ADMIN_TOKEN,
+    connectorKeys: data.CONNECTOR_KEYS,
+    shards: data.HUB_SHARDS,
+    backendTimeoutMs: data.HEARTCODE_BACKEND_TIMEOUT * 1000,
+  };
+}
