@@ -1,0 +1,218 @@
+// The composition root of the connector: engines, exchanges and sockets, wired together and read top to bottom.
+import { randomUUID } from "node:crypto";
+import { BACKEND } from "../shared/openai.ts";
+import type { Open, PoolReport, Welcome } from "../shared/wire/messages.ts";
+import type { Config } from "./config.ts";
+import { rewritePlain } from "./dialect/plain.ts";
+import { engineRefusal } from "./dialect/refusal.ts";
+import { engineRequest } from "./dialect/request.ts";
+import { makeScrub } from "./dialect/scrub.ts";
+import { rewriteStream } from "./dialect/sse.ts";
+import type { Exchange } from "./exchange/exchange.ts";
+import { type Engine, Serving, type Translation } from "./exchange/serve.ts";
+import { ExchangeTable } from "./exchange/table.ts";
+import { type ConnectorIdentity, loadIdentity } from "./uplink/key.ts";
+import { type Log, Uplink } from "./uplink/uplink.ts";
+import { Backend } from "./upstream/backend.ts";
+import { Pool } from "./upstream/pool.ts";
+
+export const AGENT = "heartcode-connector/0.1.0";
+
+/** Also how old the hub's picture of a pool can be. */
+const TICK_MS = 500;
+const REPEAT_ENDS_EVERY_MS = 5_000;
+
+/** Exit codes, as the documentation gives them. */
+export const EXIT = { ok: 0, failed: 1, usage: 2, refused: 3 } as const;
+
+export interface ConnectorEvents {
+  /** A socket is up on every shard: a request can be served. */
+  onReady(): void;
+  /** The edge will not have this connector: no socket is left and none is dialled. */
+  onRefused(reason: string): void;
+}
+
+interface Shard {
+  readonly table: ExchangeTable;
+  readonly uplink: Uplink;
+  readonly services: Set<Serving>;
+}
+
+export class Connector {
+  readonly #config: Config;
+  readonly #log: Log;
+  readonly #identity: ConnectorIdentity;
+  readonly #events: ConnectorEvents;
+  readonly #instance = randomUUID();
+  readonly #pools = new Map<string, Pool>();
+  readonly #engines = new Map<string, Engine>();
+  readonly #shards = new Map<number, Shard>();
+  readonly #timers: NodeJS.Timeout[] = [];
+  #expected = 1;
+  #refused = 0;
+  #draining = false;
+  #isReady = false;
+  #reported = "";
+
+  /** @throws KeyFileError */
+  static async create(config: Config, log: Log, events: ConnectorEvents): Promise<Connector> {
+    return new Connector(config, log, await loadIdentity(config.edge.id, config.edge.keyFile), events);
+  }
+
+  private constructor(config: Config, log: Log, identity: ConnectorIdentity, events: ConnectorEvents) {
+    this.#config = config;
+    this.#log = log;
+    this.#identity = identity;
+    this.#events = events;
+    const deps = { now: Date.now, random: Math.random, setTimeout, clearTimeout, log };
+    for (const pool of config.pools) {
+      const made = new Pool(pool, { ...deps, timeouts: config.timeouts, onChange: () => this.#report() });
+      this.#pools.set(pool.model, made);
+      this.#engines.set(pool.model, made);
+    }
+    if (config.backend !== undefined) this.#engines.set(BACKEND, new Backend(config.backend));
+  }
+
+  start(): void {
+    for (const pool of this.#pools.values()) pool.start();
+    // Shard 0 tells how many there are (wire/spec.md §3).
+    this.#dial(0);
+    this.#every(TICK_MS, () => this.#tick());
+    this.#every(REPEAT_ENDS_EVERY_MS, () => {
+      for (const { uplink } of this.#shards.values()) if (uplink.isUp) uplink.session?.repeatEnds();
+    });
+  }
+
+  /** Leaves: announces it, lets what runs finish for at most `ms`, then closes everything. */
+  async drain(ms: number): Promise<void> {
+    if (this.#draining) return;
+    this.#draining = true;
+    const deadline = Date.now() + ms;
+    for (const { uplink } of this.#shards.values()) uplink.session?.goAway("the connector stops", ms);
+    while (this.#running() > 0 && Date.now() < deadline) await new Promise((done) => setTimeout(done, 50));
+    await this.stop();
+  }
+
+  /** Stops at once: what runs is cancelled. */
+  async stop(): Promise<void> {
+    for (const timer of this.#timers) clearInterval(timer);
+    for (const { table, uplink } of this.#shards.values()) {
+      table.cancelAll();
+      uplink.session?.flush(() => true);
+      uplink.stop();
+    }
+    await Promise.all([...this.#pools.values()].map((pool) => pool.close()));
+  }
+
+  #dial(shard: number): void {
+    if (this.#shards.has(shard)) return;
+    const { edge } = this.#config;
+    const services = new Set<Serving>();
+    const table = new ExchangeTable({
+      now: Date.now,
+      pools: () => this.#reports(),
+      serviceFor: (exchange) => this.#serve(exchange, services),
+    });
+    const uplink = new Uplink({
+      url: edge.url,
+      shard,
+      slot: 0,
+      token: (ofShard, slot) => this.#identity.token({ url: edge.url, shard: ofShard, slot }, Date.now()),
+      host: table,
+      instance: this.#instance,
+      agent: AGENT,
+      now: Date.now,
+      chance: Math.random,
+      log: this.#log,
+      onUp: (welcome) => this.#onUp(welcome),
+      onDown: () => {},
+      onRefused: (reason) => this.#onRefused(shard, reason),
+      onDrained: () => {},
+    });
+    this.#shards.set(shard, { table, uplink, services });
+    uplink.start();
+  }
+
+  #onUp(welcome: Welcome): void {
+    const skew = Math.abs(Date.now() - welcome.now);
+    if (skew > 5_000) this.#log.warn({ skew_ms: skew }, "the clocks of site and edge differ");
+    this.#expected = welcome.shards;
+    for (let shard = 0; shard < welcome.shards; shard += 1) this.#dial(shard);
+    const up = [...this.#shards.values()].filter(({ uplink }) => uplink.isUp).length;
+    if (this.#isReady || up < this.#expected) return;
+    this.#isReady = true;
+    this.#events.onReady();
+  }
+
+  #onRefused(shard: number, reason: string): void {
+    this.#log.error({ shard, reason }, "the edge refuses this connector for good; it is not dialled again");
+    this.#refused += 1;
+    if (this.#refused === this.#shards.size) this.#events.onRefused(reason);
+  }
+
+  #serve(exchange: Exchange, services: Set<Serving>): Serving | null {
+    const { open } = exchange;
+    const engine = this.#engines.get(open.target);
+    if (engine === undefined) return null;
+    const serving = new Serving({
+      exchange,
+      engine,
+      translation: translationOf(open, this.#internalNames()),
+      now: Date.now,
+    });
+    services.add(serving);
+    return serving;
+  }
+
+  #tick(): void {
+    const now = Date.now();
+    this.#report();
+    for (const { table, services } of this.#shards.values()) {
+      table.tick(now);
+      for (const serving of services) {
+        if (serving.isOver) services.delete(serving);
+        else serving.tick(now);
+      }
+    }
+  }
+
+  #reports(): PoolReport[] {
+    return [...this.#pools.values()].map((pool) => pool.report());
+  }
+
+  /** Tells the hubs how the pools stand, if that is news. */
+  #report(): void {
+    const news = JSON.stringify(this.#reports());
+    if (news === this.#reported) return;
+    this.#reported = news;
+    for (const { uplink } of this.#shards.values()) uplink.session?.report();
+  }
+
+  #internalNames(): string[] {
+    return [...this.#pools.keys()];
+  }
+
+  #running(): number {
+    let running = 0;
+    for (const { table } of this.#shards.values()) running += table.running;
+    return running;
+  }
+
+  #every(ms: number, work: () => void): void {
+    this.#timers.push(setInterval(work, ms));
+  }
+}
+
+/** The dialect of one exchange; the backend's words pass as they are. */
+function translationOf(open: Open, internal: string[]): Translation | null {
+  const { dialect, target } = open;
+  if (dialect === null) return null;
+  const { model, stream, usage, max_tokens: maxTokens } = dialect;
+  const scrub = makeScrub({ internal, public: model });
+  return {
+    request: (body) =>
+      engineRequest(body, { model: target, stream, ...(maxTokens === undefined ? {} : { maxTokens }) }),
+    answer: (isEvents) => (isEvents ? rewriteStream({ model, usage, scrub }) : rewritePlain({ model, scrub })),
+    refusal: (status, body) => engineRefusal(status, body, scrub),
+  };
+}

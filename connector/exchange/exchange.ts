@@ -1,0 +1,182 @@
+// The connector's end of one exchange. The answer belongs to it and not to a socket: it is retained here and sent on
+// whichever lane the exchange is bound to. No I/O, no clock.
+import type { HeaderPairs } from "../../shared/headers.ts";
+import type { End, Open, Timings, Usage, WireFailure } from "../../shared/wire/messages.ts";
+import { Spool } from "../../shared/wire/spool.ts";
+import type { Lane } from "../lane.ts";
+
+/** What of an answer can be sent again. More than a hub ever holds of one answer, so a resume always finds its byte. */
+export const RETAINED_BYTES = 1024 * 1024;
+/** An engine is not read further than so far ahead of what has gone out. */
+const AHEAD_BYTES = 256 * 1024;
+
+const NOTHING = new Uint8Array(0);
+
+/** What the exchange asks of whoever serves it. */
+export interface Service {
+  /** The body is complete: begin. */
+  begin(body: Uint8Array): void;
+  /** The client is gone. */
+  abort(): void;
+  /** There is room for more of the answer. */
+  resume(): void;
+  usage(): Usage | null;
+  timings(): Timings;
+}
+
+export class Exchange {
+  readonly open: Open;
+  readonly answer = new Spool();
+  readonly #onOver: (exchange: Exchange) => void;
+  #service: Service | null = null;
+  #body: Uint8Array;
+  #bodyBytes = 0;
+  #lane: Lane | null = null;
+  #head: { status: number; headers: HeaderPairs } | null = null;
+  #end: End | null = null;
+  #sent = 0;
+  #paused = false;
+
+  /** @param onOver END is known: to be kept until it is settled. */
+  constructor(open: Open, onOver: (exchange: Exchange) => void) {
+    this.open = open;
+    this.#onOver = onOver;
+    this.#body = new Uint8Array(open.length);
+  }
+
+  get id(): string {
+    return this.open.exchange;
+  }
+
+  get end(): End | null {
+    return this.#end;
+  }
+
+  get hasHead(): boolean {
+    return this.#head !== null;
+  }
+
+  isBoundTo(lane: Lane): boolean {
+    return this.#lane === lane;
+  }
+
+  /** Its end is known, but a reader is still taking the answer. */
+  get isSending(): boolean {
+    return this.#lane !== null && this.#sent < this.answer.end;
+  }
+
+  get isBodyComplete(): boolean {
+    return this.#bodyBytes === this.open.length;
+  }
+
+  serveBy(service: Service): void {
+    this.#service = service;
+    if (this.open.length === 0) service.begin(this.#body);
+  }
+
+  /** Goes on, or begins, on a lane. */
+  bind(lane: Lane, from: number, withHead: boolean): void {
+    this.#lane = lane;
+    this.#sent = from;
+    lane.accept();
+    if (withHead && this.#head !== null) lane.head(this.#head);
+    lane.start(this.answer, from);
+    if (this.#end !== null) lane.end(this.#end);
+  }
+
+  /** Bytes from `offset` on can still be sent. */
+  canResume(offset: number): boolean {
+    return offset >= this.answer.start && offset <= this.answer.end && this.#end?.outcome !== "cancelled";
+  }
+
+  // What comes from the hub.
+
+  body(chunk: Uint8Array): void {
+    // A body that comes a second time, because the exchange was opened a second time, is not needed.
+    if (this.isBodyComplete) return;
+    const part = chunk.subarray(0, this.open.length - this.#bodyBytes);
+    this.#body.set(part, this.#bodyBytes);
+    this.#bodyBytes += part.byteLength;
+    if (!this.isBodyComplete) return;
+    const body = this.#body;
+    this.#body = NOTHING;
+    this.#service?.begin(body);
+  }
+
+  /** The hub sends the body once more from its beginning. */
+  rewindBody(): void {
+    if (!this.isBodyComplete) this.#bodyBytes = 0;
+  }
+
+  cancel(): void {
+    if (this.#end !== null) return;
+    this.#service?.abort();
+    const end = this.#finish("cancelled", null);
+    this.#lane?.abandon(end);
+    this.#lane = null;
+    this.#onOver(this);
+  }
+
+  /** Stops without an END. */
+  withdraw(): void {
+    this.#service?.abort();
+    this.#finish("cancelled", null);
+    this.#lane?.close();
+    this.#lane = null;
+  }
+
+  drained(sent: number): void {
+    this.#sent = sent;
+    this.answer.release(sent - RETAINED_BYTES);
+    if (this.#paused && !this.#isFull()) {
+      this.#paused = false;
+      this.#service?.resume();
+    }
+  }
+
+  detached(): void {
+    this.#lane = null;
+  }
+
+  // What comes from the service.
+
+  head(status: number, headers: HeaderPairs): void {
+    if (this.#end !== null) return;
+    this.#head = { status, headers };
+    this.#lane?.head(this.#head);
+  }
+
+  /** @returns false if the engine should not be read further until `resume`. */
+  data(chunk: Uint8Array): boolean {
+    if (this.#end !== null) return false;
+    this.answer.append(chunk);
+    this.#lane?.wake();
+    this.#paused = this.#isFull();
+    return !this.#paused;
+  }
+
+  over(outcome: "complete" | "failed" | "truncated", failure: WireFailure | null): void {
+    if (this.#end !== null) return;
+    const end = this.#finish(outcome, failure);
+    this.#lane?.end(end);
+    this.#onOver(this);
+  }
+
+  #finish(outcome: End["outcome"], failure: WireFailure | null): End {
+    const service = this.#service;
+    this.#end = {
+      exchange: this.id,
+      attempt: this.open.attempt,
+      outcome,
+      bytes: this.answer.end,
+      usage: service?.usage() ?? null,
+      timings: service?.timings() ?? { queue_ms: 0, first_byte_ms: null, total_ms: 0 },
+      failure,
+    };
+    return this.#end;
+  }
+
+  #isFull(): boolean {
+    return this.answer.end - this.#sent > AHEAD_BYTES;
+  }
+}

@@ -1,0 +1,231 @@
+// One exchange at an engine: body in the engine's dialect, answer in the client's, usage and timings noted on the way.
+// Engines, dialect and clock are given; nothing here knows an address.
+import { errorEvent, type Failure, isErrorCode, type PublicFailure } from "../../shared/errors.ts";
+import { ANSWER_HEADERS, allowHeaders, type HeaderPairs } from "../../shared/headers.ts";
+import type { Open, Timings, Usage, WireFailure } from "../../shared/wire/messages.ts";
+import type { Exchange, Service } from "./exchange.ts";
+
+/** A stream says so often that it is alive: idle proxies keep it, and a client that has left is noticed by the write. */
+export const KEEP_ALIVE_MS = 15_000;
+/** What is read of an engine's refusal. */
+const REFUSAL_BYTES = 64 * 1024;
+
+/** An engine or the backend, as connector/upstream offers them. */
+export interface Engine {
+  serve(
+    request: {
+      readonly method: string;
+      readonly path: string;
+      readonly headers: HeaderPairs;
+      readonly body: Uint8Array;
+      readonly tier: string;
+      readonly tenant: string;
+      readonly deadline: number;
+    },
+    handler: {
+      onStart(upstream: string, attempt: number): void;
+      onHead(status: number, headers: HeaderPairs): void;
+      onData(chunk: Uint8Array): boolean;
+      onEnd(): void;
+      onFailure(failure: Failure): void;
+    },
+  ): { abort(): void; resume(): void };
+}
+
+/** Translates one answer, as connector/dialect offers it. */
+export interface Rewriter {
+  push(chunk: Uint8Array): Uint8Array;
+  finish(): { tail: Uint8Array; outcome: "complete" | "truncated" | "failed"; failure: WireFailure | null };
+  usage(): Usage | null;
+}
+
+/** How requests and answers of one exchange are translated; null for the backend, whose words pass as they are. */
+export interface Translation {
+  request(body: Uint8Array): Uint8Array;
+  answer(isEvents: boolean): Rewriter;
+  refusal(status: number, body: Uint8Array): WireFailure;
+}
+
+export interface ServingOptions {
+  readonly exchange: Exchange;
+  readonly engine: Engine;
+  readonly translation: Translation | null;
+  readonly now: () => number;
+}
+
+const text = new TextEncoder();
+const EVENT_STREAM = "text/event-stream";
+
+export class Serving implements Service {
+  readonly #exchange: Exchange;
+  readonly #engine: Engine;
+  readonly #translation: Translation | null;
+  readonly #now: () => number;
+  readonly #openedAt: number;
+  #startedAt: number | null = null;
+  #firstByteAt: number | null = null;
+  #lastByteAt: number;
+  #running: { abort(): void; resume(): void } | null = null;
+  #rewriter: Rewriter | null = null;
+  /** Body of an engine's 4xx while it comes. */
+  #refusal: { status: number; parts: Uint8Array[]; bytes: number } | null = null;
+  /** The client has a 200 and an event stream: what goes wrong now is an event. */
+  #isEvents = false;
+
+  constructor({ exchange, engine, translation, now }: ServingOptions) {
+    this.#exchange = exchange;
+    this.#engine = engine;
+    this.#translation = translation;
+    this.#now = now;
+    this.#openedAt = now();
+    this.#lastByteAt = this.#openedAt;
+  }
+
+  get isOver(): boolean {
+    return this.#exchange.end !== null;
+  }
+
+  begin(body: Uint8Array): void {
+    const { open } = this.#exchange;
+    let translated: Uint8Array;
+    try {
+      translated = this.#translation?.request(body) ?? body;
+    } catch {
+      this.#fail({ code: "invalid_request" });
+      return;
+    }
+    this.#running = this.#engine.serve(
+      {
+        method: open.method,
+        path: open.path,
+        headers: open.headers,
+        body: translated,
+        tier: open.tier,
+        tenant: open.tenant,
+        deadline: this.#openedAt + open.deadline_ms,
+      },
+      {
+        onStart: () => {
+          this.#startedAt = this.#now();
+        },
+        onHead: (status, headers) => this.#onHead(status, headers),
+        onData: (chunk) => this.#onData(chunk),
+        onEnd: () => this.#onEnd(),
+        onFailure: (failure) => this.#fail(failure.public),
+      },
+    );
+  }
+
+  abort(): void {
+    this.#running?.abort();
+  }
+
+  resume(): void {
+    this.#running?.resume();
+  }
+
+  usage(): Usage | null {
+    return this.#rewriter?.usage() ?? null;
+  }
+
+  timings(): Timings {
+    const now = this.#now();
+    return {
+      queue_ms: (this.#startedAt ?? now) - this.#openedAt,
+      first_byte_ms: this.#firstByteAt === null ? null : this.#firstByteAt - this.#openedAt,
+      total_ms: now - this.#openedAt,
+    };
+  }
+
+  /** Called about once a second. */
+  tick(now: number): void {
+    if (!this.#wantsStream() || this.#refusal !== null || this.#exchange.end !== null) return;
+    if (now - this.#lastByteAt < KEEP_ALIVE_MS) return;
+    this.#lastByteAt = now;
+    if (!this.#exchange.hasHead) this.#beginEvents();
+    if (this.#isEvents) this.#exchange.data(text.encode(": keep-alive\n\n"));
+  }
+
+  #onHead(status: number, headers: HeaderPairs): void {
+    this.#firstByteAt = this.#now();
+    if (this.#translation !== null && status >= 400) {
+      this.#refusal = { status, parts: [], bytes: 0 };
+      return;
+    }
+    const kept = allowHeaders(headers, ANSWER_HEADERS);
+    const isEvents = kept.some(([name, value]) => name === "content-type" && value.startsWith(EVENT_STREAM));
+    this.#rewriter = this.#translation?.answer(isEvents) ?? null;
+    if (isEvents) this.#beginEvents();
+    else if (!this.#exchange.hasHead) this.#exchange.head(status, kept);
+  }
+
+  #beginEvents(): void {
+    this.#isEvents = true;
+    if (!this.#exchange.hasHead) this.#exchange.head(200, [["content-type", `${EVENT_STREAM}; charset=utf-8`]]);
+  }
+
+  #onData(chunk: Uint8Array): boolean {
+    this.#lastByteAt = this.#now();
+    if (this.#refusal !== null) {
+      this.#refusal.bytes += chunk.byteLength;
+      if (this.#refusal.bytes <= REFUSAL_BYTES) this.#refusal.parts.push(chunk);
+      return true;
+    }
+    const bytes = this.#rewriter === null ? chunk : this.#rewriter.push(chunk);
+    return bytes.byteLength === 0 || this.#exchange.data(bytes);
+  }
+
+  #onEnd(): void {
+    if (this.#refusal !== null) {
+      const { status, parts } = this.#refusal;
+      const refusal = this.#translation?.refusal(status, concat(parts)) ?? { code: "upstream_error" };
+      this.#fail(fromWire(refusal));
+      return;
+    }
+    if (this.#rewriter === null) {
+      this.#exchange.over("complete", null);
+      return;
+    }
+    const { tail, outcome, failure } = this.#rewriter.finish();
+    if (tail.byteLength > 0) this.#exchange.data(tail);
+    this.#exchange.over(outcome, failure);
+  }
+
+  /** Before the head a failure is a status, in a stream it is an event, in a plain body only the break is honest. */
+  #fail(failure: PublicFailure): void {
+    if (this.#isEvents) this.#exchange.data(text.encode(errorEvent(failure)));
+    this.#exchange.over("failed", toWire(failure));
+  }
+
+  #wantsStream(): boolean {
+    return wantsStream(this.#exchange.open);
+  }
+}
+
+function wantsStream(open: Open): boolean {
+  return open.dialect?.stream === true;
+}
+
+export function toWire({ code, message, param, status, retryAfterMs }: PublicFailure): WireFailure {
+  return {
+    code,
+    ...(message === undefined ? {} : { message }),
+    ...(param === undefined ? {} : { param }),
+    ...(status === undefined ? {} : { status }),
+    ...(retryAfterMs === undefined ? {} : { retry_after_ms: Math.ceil(retryAfterMs) }),
+  };
+}
+
+function fromWire({ code, message, param, status, retry_after_ms }: WireFailure): PublicFailure {
+  return { code: isErrorCode(code) ? code : "upstream_error", message, param, status, retryAfterMs: retry_after_ms };
+}
+
+function concat(parts: readonly Uint8Array[]): Uint8Array {
+  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.byteLength, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.byteLength;
+  }
+  return whole;
+}

@@ -1,0 +1,179 @@
+// All exchanges of one hub shard (shared/wire/spec.md §4, §7): who is running, who waits to be resumed, whose END is not
+// acknowledged, and which answers are still kept. No I/O; time is an argument.
+import type { End, Open, PoolReport, Resume } from "../../shared/wire/messages.ts";
+import type { Guest, Host, Lane } from "../lane.ts";
+import { Exchange, type Service } from "./exchange.ts";
+
+/** An exchange that nobody resumes for so long is cancelled; a finished answer is kept for so long. */
+export const ORPHAN_MS = 15_000;
+/** Finished answers: all together, oldest first. */
+const LINGERING_BYTES = 64 * 1024 * 1024;
+const LINGERING_EXCHANGES = 4_096;
+/** Request bodies that are held at once. */
+const BODIES_BYTES = 256 * 1024 * 1024;
+const MAX_BODY_BYTES = 16 * 1024 * 1024;
+
+export interface TableOptions {
+  readonly now: () => number;
+  /** Null if nothing here serves this target. */
+  readonly serviceFor: (exchange: Exchange) => Service | null;
+  readonly pools: () => PoolReport[];
+}
+
+interface Row {
+  readonly exchange: Exchange;
+  /** ms; null while a socket carries it. */
+  orphanedAt: number | null;
+}
+
+export class ExchangeTable implements Host {
+  readonly #options: TableOptions;
+  readonly #rows = new Map<string, Row>();
+  /** Finished, in the order of finishing. */
+  readonly #lingering = new Map<string, { readonly since: number; readonly bytes: number }>();
+  readonly #unsettled = new Map<string, End>();
+  #lingeringBytes = 0;
+  #bodies = 0;
+
+  constructor(options: TableOptions) {
+    this.#options = options;
+  }
+
+  get running(): number {
+    return this.#rows.size - this.#lingering.size;
+  }
+
+  get retained(): number {
+    let bytes = 0;
+    for (const { exchange } of this.#rows.values()) bytes += exchange.answer.retained;
+    return bytes;
+  }
+
+  pools(): PoolReport[] {
+    return this.#options.pools();
+  }
+
+  open(open: Open, lane: Lane): Guest | null {
+    const known = this.#rows.get(open.exchange);
+    if (known !== undefined) return this.#again(known, lane);
+    if (open.length > MAX_BODY_BYTES || this.#bodies + open.length > BODIES_BYTES) {
+      lane.refuse({ code: open.length > MAX_BODY_BYTES ? "request_too_large" : "queue_full", retryable: true });
+      return null;
+    }
+    const exchange = new Exchange(open, (over) => this.#over(over));
+    const service = this.#options.serviceFor(exchange);
+    if (service === null) {
+      lane.refuse({ code: "model_unavailable", retryable: true });
+      return null;
+    }
+    this.#bodies += open.length;
+    this.#rows.set(exchange.id, { exchange, orphanedAt: null });
+    exchange.bind(lane, 0, true);
+    exchange.serveBy(service);
+    return this.#guest(exchange, lane);
+  }
+
+  resume(resume: Resume, lane: Lane): Guest | null {
+    const row = this.#rows.get(resume.exchange);
+    if (row === undefined || !row.exchange.canResume(resume.offset) || !row.exchange.isBodyComplete) {
+      lane.refuse({ code: "unknown_exchange", retryable: false });
+      if (row !== undefined) row.exchange.cancel();
+      return null;
+    }
+    row.orphanedAt = null;
+    row.exchange.bind(lane, resume.offset, resume.head);
+    return this.#guest(row.exchange, lane);
+  }
+
+  settled(exchange: string): void {
+    this.#unsettled.delete(exchange);
+  }
+
+  unsettled(): End[] {
+    return [...this.#unsettled.values()];
+  }
+
+  /** Gives up what nobody came back for. A few times a second is often enough. */
+  tick(now: number): void {
+    for (const row of this.#rows.values()) {
+      if (row.exchange.end === null && row.orphanedAt !== null && now - row.orphanedAt >= ORPHAN_MS)
+        row.exchange.cancel();
+    }
+    for (const [id, { since }] of this.#lingering) {
+      if (now - since < ORPHAN_MS) break;
+      this.#drop(id);
+    }
+  }
+
+  /** Ends everything that runs: the process is forced to stop. */
+  cancelAll(): void {
+    for (const { exchange } of this.#rows.values()) exchange.cancel();
+  }
+
+  /** An id that is opened twice is served once. */
+  #again(row: Row, lane: Lane): Guest | null {
+    if (!row.exchange.canResume(0)) {
+      lane.refuse({ code: "unknown_exchange", retryable: false });
+      return null;
+    }
+    row.orphanedAt = null;
+    row.exchange.bind(lane, 0, true);
+    // The body comes again from its beginning; of one that is complete nothing more is taken.
+    row.exchange.rewindBody();
+    return this.#guest(row.exchange, lane);
+  }
+
+  /** The exchange as one socket sees it. A socket that does not carry it any more has no say. */
+  #guest(exchange: Exchange, lane: Lane): Guest {
+    return {
+      body: (chunk) => {
+        if (exchange.isBoundTo(lane)) exchange.body(chunk);
+      },
+      cancel: (code) => {
+        if (!exchange.isBoundTo(lane)) return;
+        if (code === "no_accept") this.#withdraw(exchange);
+        else exchange.cancel();
+      },
+      drained: (sent) => {
+        if (exchange.isBoundTo(lane)) exchange.drained(sent);
+      },
+      detached: () => {
+        if (!exchange.isBoundTo(lane)) return;
+        exchange.detached();
+        const row = this.#rows.get(exchange.id);
+        if (row !== undefined) row.orphanedAt = this.#options.now();
+      },
+    };
+  }
+
+  /** The hub did not hear our ACCEPT and opens the exchange anew: this run never was, and has no END. */
+  #withdraw(exchange: Exchange): void {
+    if (exchange.end !== null) return;
+    exchange.withdraw();
+    this.#bodies -= exchange.open.length;
+    this.#rows.delete(exchange.id);
+  }
+
+  #over(exchange: Exchange): void {
+    const { end, id, open } = exchange;
+    this.#bodies -= open.length;
+    if (end !== null) this.#unsettled.set(id, end);
+    const bytes = exchange.answer.retained;
+    this.#lingering.set(id, { since: this.#options.now(), bytes });
+    this.#lingeringBytes += bytes;
+    for (const oldest of this.#lingering.keys()) {
+      const isFull = this.#lingeringBytes > LINGERING_BYTES || this.#lingering.size > LINGERING_EXCHANGES;
+      if (!isFull) break;
+      this.#drop(oldest);
+    }
+  }
+
+  #drop(id: string): void {
+    const row = this.#rows.get(id);
+    // A slow reader may take longer than any answer is kept for.
+    if (row === undefined || row.exchange.isSending) return;
+    this.#rows.delete(id);
+    this.#lingeringBytes -= this.#lingering.get(id)?.bytes ?? 0;
+    this.#lingering.delete(id);
+  }
+}

@@ -1,0 +1,93 @@
+// The connector's identity: an Ed25519 key in a file that only its owner can read, and the short-lived tokens signed with it.
+import { randomUUID } from "node:crypto";
+import { open, readFile, stat } from "node:fs/promises";
+import { type CryptoKey, calculateJwkThumbprint, exportJWK, generateKeyPair, importJWK, SignJWT } from "jose";
+import { z } from "zod";
+
+const LIFETIME_S = 60;
+
+const PrivateJwk = z.object({
+  kty: z.literal("OKP"),
+  crv: z.literal("Ed25519"),
+  x: z.string(),
+  d: z.string(),
+  kid: z.string().min(1).max(128),
+});
+
+export interface ConnectorIdentity {
+  readonly kid: string;
+  /** A token that opens one socket, once. */
+  token(socket: { url: string; shard: number; slot: number }, nowMs: number): Promise<string>;
+}
+
+/** What is wrong with a key file, said so that the operator can mend it. */
+export class KeyFileError extends Error {}
+
+/**
+ * Makes a key, writes it to `file` (0600, never over an existing file) and returns the public JWK for the edge's set.
+ * The `kid` is the connector's id and a piece of the thumbprint, so that a connector may have several keys at once.
+ */
+export async function generateKey(id: string, file: string): Promise<Record<string, unknown>> {
+  const { publicKey, privateKey } = await generateKeyPair("EdDSA", { crv: "Ed25519", extractable: true });
+  const jwk = await exportJWK(publicKey);
+  const kid = `${id}#${(await calculateJwkThumbprint(jwk)).slice(0, 8)}`;
+  const handle = await open(file, "wx", 0o600).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "EEXIST") throw new KeyFileError(`${file} exists already; a key is never overwritten`);
+    throw new KeyFileError(`${file} cannot be written: ${error.message}`);
+  });
+  try {
+    await handle.writeFile(`${JSON.stringify({ ...(await exportJWK(privateKey)), kid, alg: "EdDSA" })}\n`);
+  } finally {
+    await handle.close();
+  }
+  return { ...jwk, kid, alg: "EdDSA", use: "sig" };
+}
+
+/** @throws KeyFileError */
+export async function loadIdentity(id: string, file: string): Promise<ConnectorIdentity> {
+  const { kid, key } = await readKey(file);
+  if (kid.split("#")[0] !== id) {
+    throw new KeyFileError(`${file} is the key of \`${kid.split("#")[0]}\`, but edge.id is \`${id}\``);
+  }
+  return {
+    kid,
+    token: ({ url, shard, slot }, nowMs) => {
+      const { host, pathname } = new URL(url);
+      const iat = Math.floor(nowMs / 1000);
+      return new SignJWT({ shard, slot })
+        .setProtectedHeader({ alg: "EdDSA", kid })
+        .setIssuer(id)
+        .setAudience(`${host}${pathname}`)
+        .setIssuedAt(iat)
+        .setExpirationTime(iat + LIFETIME_S)
+        .setJti(randomUUID())
+        .sign(key);
+    },
+  };
+}
+
+async function readKey(file: string): Promise<{ kid: string; key: CryptoKey | Uint8Array }> {
+  let text: string;
+  try {
+    const { mode } = await stat(file);
+    if ((mode & 0o077) !== 0) {
+      throw new KeyFileError(
+        `${file} can be read by others (mode ${(mode & 0o777).toString(8)}); run: chmod 600 ${file}`,
+      );
+    }
+    text = await readFile(file, "utf8");
+  } catch (error) {
+    if (error instanceof KeyFileError) throw error;
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT") {
+      throw new KeyFileError(`${file} does not exist; make it with: npm run connector -- keygen --id ID --out ${file}`);
+    }
+    throw new KeyFileError(`${file} cannot be read: ${code ?? String(error)}`);
+  }
+  try {
+    const jwk = PrivateJwk.parse(JSON.parse(text));
+    return { kid: jwk.kid, key: await importJWK(jwk, "EdDSA") };
+  } catch {
+    throw new KeyFileError(`${file} is not a private Ed25519 JWK as keygen writes it`);
+  }
+}

@@ -1,0 +1,229 @@
+// Keeps one socket to one hub shard: dials, watches for life, redials. The protocol is in session.ts, the waiting in backoff.ts.
+import WebSocket from "ws";
+import { CloseCode, MAX_MESSAGE_BYTES, SUBPROTOCOL } from "../../shared/wire/frames.ts";
+import type { Welcome } from "../../shared/wire/messages.ts";
+import type { Host } from "../lane.ts";
+import { afterLoss, type Backoff, delayOf, RESTED } from "./backoff.ts";
+import { Session } from "./session.ts";
+
+const HANDSHAKE_MS = 10_000;
+/** WELCOME must come so soon after the socket. */
+const WELCOME_MS = 10_000;
+const WATCH_MS = 5_000;
+const PING_EVERY_MS = 10_000;
+/** The hub hears only this: the platform stamps it without waking anybody. */
+const TEXT_PING_EVERY_MS = 15_000;
+/** Without any inbound byte for so long a socket is dead, whatever its state says. */
+const DEAD_AFTER_MS = 25_000;
+/** The socket's own queue is kept short, so that a control frame written now is on the wire soon. */
+const SEND_QUEUE_BYTES = 256 * 1024;
+
+export interface Log {
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+export interface UplinkOptions {
+  readonly url: string;
+  readonly shard: number;
+  readonly slot: number;
+  readonly token: (shard: number, slot: number) => Promise<string>;
+  readonly host: Host;
+  readonly instance: string;
+  readonly agent: string;
+  readonly now: () => number;
+  readonly chance: () => number;
+  readonly log: Log;
+  readonly onUp: (welcome: Welcome) => void;
+  readonly onDown: () => void;
+  /** The edge will never take this socket: it is not dialled again. */
+  readonly onRefused: (reason: string) => void;
+  readonly onDrained: () => void;
+}
+
+export class Uplink {
+  readonly #options: UplinkOptions;
+  #socket: WebSocket | null = null;
+  #session: Session | null = null;
+  #backoff: Backoff = RESTED;
+  #redial: NodeJS.Timeout | null = null;
+  #stopped = false;
+  /** Close code that we chose ourselves. */
+  #openedAt = 0;
+  reconnects = 0;
+
+  constructor(options: UplinkOptions) {
+    this.#options = options;
+  }
+
+  get session(): Session | null {
+    return this.#session;
+  }
+
+  get isUp(): boolean {
+    return this.#session?.isWelcomed === true;
+  }
+
+  start(): void {
+    void this.#dial();
+  }
+
+  /** Closes the socket and dials no more. */
+  stop(): void {
+    this.#stopped = true;
+    if (this.#redial !== null) clearTimeout(this.#redial);
+    this.#redial = null;
+    this.#session?.lost();
+    this.#socket?.close(CloseCode.NORMAL, "bye");
+    // A peer that does not answer the close must not hold the process.
+    const socket = this.#socket;
+    if (socket !== null) setTimeout(() => socket.terminate(), 1_000).unref();
+  }
+
+  async #dial(): Promise<void> {
+    const { url, shard, slot, token, log } = this.#options;
+    this.#redial = null;
+    let authorization: string;
+    try {
+      authorization = `Bearer ${await token(shard, slot)}`;
+    } catch (error) {
+      this.#options.onRefused(`no token could be signed: ${String(error)}`);
+      return;
+    }
+    if (this.#stopped) return;
+    const socket = new WebSocket(url, SUBPROTOCOL, {
+      headers: { authorization },
+      // Deflate costs four times the throughput, and tokens do not compress in frames of 300 bytes.
+      perMessageDeflate: false,
+      maxPayload: MAX_MESSAGE_BYTES,
+      handshakeTimeout: HANDSHAKE_MS,
+      followRedirects: false,
+    });
+    this.#socket = socket;
+    this.#openedAt = 0;
+    let refusal: string | null = null;
+    socket.on("unexpected-response", (request, response) => {
+      const permanent = response.statusCode === 401 || response.statusCode === 403;
+      let reason = "";
+      response.setEncoding("utf8");
+      response.on("data", (part: string) => {
+        if (reason.length < 500) reason += part;
+      });
+      response.on("close", () => {
+        const said = `HTTP ${response.statusCode}: ${reason.trim()}`;
+        if (permanent) refusal = said;
+        else log.warn({ shard, slot, answer: said }, "the edge did not open the uplink");
+        this.#lost(socket, refusal);
+      });
+      response.on("end", () => request.destroy());
+    });
+    socket.on("error", (error) => {
+      if (this.#openedAt === 0 && refusal === null)
+        log.warn({ shard, slot, error: error.message }, "dialling the edge failed");
+    });
+    socket.on("open", () => this.#opened(socket));
+    socket.on("close", (code, reason) => this.#closed(socket, code, reason.toString()));
+  }
+
+  #opened(socket: WebSocket): void {
+    const { host, instance, agent, now, shard, slot, log } = this.#options;
+    this.#openedAt = now();
+    let scheduled = false;
+    const flush = (): void => {
+      scheduled = false;
+      session.flush(() => socket.bufferedAmount < SEND_QUEUE_BYTES);
+    };
+    // After all I/O of this turn: the tokens of a hundred streams that came together leave together.
+    const schedule = (): void => {
+      if (scheduled) return;
+      scheduled = true;
+      setImmediate(flush);
+    };
+    const session = new Session({
+      host,
+      instance,
+      agent,
+      send: (message) => {
+        socket.send(message, () => {
+          if (socket.bufferedAmount < SEND_QUEUE_BYTES) schedule();
+        });
+      },
+      close: (code, reason) => {
+        log.error({ shard, slot, code, reason }, "the hub broke the wire");
+        socket.close(code, reason);
+      },
+      schedule,
+      onWelcome: (welcome) => {
+        log.info({ shard, slot, shards: welcome.shards }, "uplink is up");
+        this.#options.onUp(welcome);
+      },
+      onDrained: this.#options.onDrained,
+      onGoAway: () => socket.close(CloseCode.NORMAL, "asked to leave"),
+    });
+    this.#session = session;
+    socket.on("message", (data: Buffer, isBinary: boolean) => {
+      if (isBinary) session.receive(data);
+    });
+    this.#watch(socket, session);
+  }
+
+  /** Liveness (spec.md §8): any inbound byte counts, also those of a message that is not complete yet. */
+  #watch(socket: WebSocket, session: Session): void {
+    const { now, log, shard, slot } = this.#options;
+    const stream = (socket as unknown as { _socket: { bytesRead: number } })._socket;
+    let bytes = stream.bytesRead;
+    let heardAt = now();
+    let pingedAt = heardAt;
+    let textAt = heardAt;
+    const timer = setInterval(() => {
+      const at = now();
+      if (stream.bytesRead !== bytes) {
+        bytes = stream.bytesRead;
+        heardAt = at;
+      }
+      const isLate = !session.isWelcomed && at - this.#openedAt >= WELCOME_MS;
+      if (isLate || at - heardAt >= DEAD_AFTER_MS) {
+        log.warn({ shard, slot, silent_ms: at - heardAt }, "the uplink is silent: dropping it");
+        socket.terminate();
+        return;
+      }
+      if (at - pingedAt >= PING_EVERY_MS) {
+        pingedAt = at;
+        socket.ping();
+        if (session.running > 0) session.ping();
+      }
+      if (at - textAt >= TEXT_PING_EVERY_MS) {
+        textAt = at;
+        socket.send("ping");
+      }
+    }, WATCH_MS);
+    socket.once("close", () => clearInterval(timer));
+  }
+
+  #closed(socket: WebSocket, code: number, reason: string): void {
+    const { log, shard, slot } = this.#options;
+    if (this.#openedAt > 0 && !this.#stopped) log.warn({ shard, slot, code, reason }, "the uplink was cut");
+    const permanent = code === CloseCode.VERSION || code === CloseCode.SUPERSEDED;
+    this.#lost(socket, permanent ? `closed with ${code}: ${reason}` : null);
+  }
+
+  #lost(socket: WebSocket, refusal: string | null): void {
+    if (this.#socket !== socket) return;
+    const { now, chance, onDown, onRefused } = this.#options;
+    const lived = this.#openedAt === 0 ? 0 : now() - this.#openedAt;
+    const wasUp = this.isUp;
+    this.#socket = null;
+    this.#session?.lost();
+    this.#session = null;
+    if (wasUp) onDown();
+    if (this.#stopped) return;
+    if (refusal !== null) {
+      onRefused(refusal);
+      return;
+    }
+    this.#backoff = afterLoss(this.#backoff, lived);
+    this.reconnects += 1;
+    this.#redial = setTimeout(() => void this.#dial(), delayOf(this.#backoff, chance()));
+  }
+}

@@ -1,0 +1,283 @@
+// The upstreams that serve one model, as one: who gets which slot when, what is sent again, and how the pool stands.
+import { Failure } from "../../shared/errors.ts";
+import { allowHeaders, REQUEST_HEADERS } from "../../shared/headers.ts";
+import { endpointOf, type PoolKind } from "../../shared/openai.ts";
+import type { PoolReport } from "../../shared/wire/messages.ts";
+import { Balancer, type Candidate } from "./balancer.ts";
+import { RetryBudget } from "./budget.ts";
+import { DrainRate } from "./drain.ts";
+import type { HealthState } from "./health.ts";
+import { FairQueue } from "./queue.ts";
+import type { Clock, Log, Running, Timeouts, UpstreamHandler, UpstreamRequest } from "./request.ts";
+import { type Loss, mayRetry } from "./retry.ts";
+import { Run, type RunHost } from "./run.ts";
+import { Origin } from "./send.ts";
+import { Watch } from "./watch.ts";
+
+export interface PoolConfig {
+  readonly model: string;
+  readonly kind: PoolKind;
+  /** Origins. */
+  readonly upstreams: readonly string[];
+  /** Requests that one upstream runs at once. */
+  readonly slots: number;
+  /** Requests that may wait. */
+  readonly queue: number;
+}
+
+export interface PoolDeps extends Clock {
+  /** In [0, 1). */
+  readonly random: () => number;
+  readonly log: Log;
+  readonly timeouts: Timeouts;
+  /** The number of healthy upstreams has changed. */
+  readonly onChange?: () => void;
+  /** May wish for one of the upstreams with a free slot, by index in the config; null leaves it to the load. */
+  readonly prefer?: (request: UpstreamRequest, candidates: readonly Candidate[]) => number | null;
+}
+
+/** For people and metrics. */
+export interface PoolStatus {
+  readonly model: string;
+  readonly queued: number;
+  /** Since the start: sent again, and turned away with `queue_full`. */
+  readonly retries: number;
+  readonly refused: number;
+  readonly upstreams: readonly {
+    readonly url: string;
+    readonly state: HealthState;
+    readonly in_flight: number;
+    readonly slots: number;
+  }[];
+}
+
+export class Pool {
+  readonly config: PoolConfig;
+  readonly #deps: PoolDeps;
+  readonly #origins: readonly Origin[];
+  readonly #watch: Watch;
+  readonly #balancer: Balancer;
+  readonly #budget = new RetryBudget();
+  readonly #drain = new DrainRate();
+  readonly #queue: FairQueue<Run>;
+  /** Lost once, and before the queue: they have waited already. With what is told if nothing is left to try. */
+  readonly #again = new Map<Run, Failure>();
+  readonly #host = this.#hostOfRuns();
+  readonly #runs = new Set<Run>();
+  readonly #onIdle: (() => void)[] = [];
+  #retries = 0;
+  #refused = 0;
+  #isPumpDue = false;
+  #isClosed = false;
+
+  constructor(config: PoolConfig, deps: PoolDeps) {
+    this.config = config;
+    this.#deps = deps;
+    const { model, upstreams, slots, queue } = config;
+    this.#balancer = new Balancer(upstreams.length, slots);
+    this.#queue = new FairQueue(queue);
+    this.#origins = upstreams.map((url) => new Origin(url, deps.timeouts, deps));
+    this.#watch = new Watch({
+      model,
+      upstreams,
+      origins: this.#origins,
+      clock: deps,
+      random: deps.random,
+      log: deps.log,
+      onNews: () => this.#pumpSoon(),
+      onChange: () => deps.onChange?.(),
+    });
+  }
+
+  /** Begins to probe. Until the first answer every upstream may be used. */
+  start(): void {
+    this.#watch.start();
+  }
+
+  serve(given: UpstreamRequest, handler: UpstreamHandler): Running {
+    const request = { ...given, headers: allowHeaders(given.headers, REQUEST_HEADERS) };
+    const run = new Run(request, handler, this.#deps.timeouts.totalMs, this.#host);
+    this.#runs.add(run);
+    const failure = this.#admit(run);
+    if (failure !== null) run.fail(failure);
+    return run;
+  }
+
+  report(): PoolReport {
+    const { model, kind, upstreams } = this.config;
+    return {
+      model,
+      kind,
+      upstreams: upstreams.length,
+      healthy: this.#watch.usable,
+      slots: this.#slots,
+      in_flight: this.#balancer.total,
+      queued: this.#waiting,
+    };
+  }
+
+  status(): PoolStatus {
+    const { model, upstreams, slots } = this.config;
+    return {
+      model,
+      queued: this.#waiting,
+      retries: this.#retries,
+      refused: this.#refused,
+      upstreams: upstreams.map((url, index) => ({
+        url,
+        state: this.#watch.state(index),
+        in_flight: this.#balancer.inFlight(index),
+        slots,
+      })),
+    };
+  }
+
+  /** Takes nothing new; resolves when what it has is done. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    if (this.#runs.size > 0) await new Promise<void>((resolve) => this.#onIdle.push(resolve));
+    this.#watch.stop();
+    await Promise.all(this.#origins.map((origin) => origin.destroy()));
+  }
+
+  /** Closes now: what still waits or runs fails. */
+  async destroy(): Promise<void> {
+    this.#isClosed = true;
+    const failure = new Failure("model_unavailable", { detail: "the pool was closed" });
+    for (const run of [...this.#runs]) {
+      this.#forget(run);
+      run.fail(failure);
+    }
+    await this.close();
+  }
+
+  get #waiting(): number {
+    return this.#queue.size + this.#again.size;
+  }
+
+  get #slots(): number {
+    return this.#watch.usable * this.config.slots;
+  }
+
+  /** Sends it, lets it wait, or says why neither. */
+  #admit(run: Run): Failure | null {
+    const { method, path } = run.request;
+    if (endpointOf(method, path)?.kind !== this.config.kind) return new Failure("not_found");
+    if (this.#isClosed || this.#watch.usable === 0) return new Failure("model_unavailable");
+    if (this.#waiting === 0 && this.#place(run)) return null;
+
+    const places = this.#again.size + this.#queue.ahead(run.tier, run.tenant) + 1;
+    const wait = this.#drain.waitMs(places, this.#slots) ?? 0;
+    if (this.#deps.now() + wait >= run.deadline) return this.#full();
+    const admission = this.#queue.push(run);
+    if (!admission.isAdmitted) return this.#full();
+    admission.displaced?.fail(this.#full());
+    return null;
+  }
+
+  /** Finds a free slot for it and sends it; false if there is none. */
+  #place(run: Run): boolean {
+    const { prefer } = this.#deps;
+    const index = this.#balancer.take({
+      isUsable: this.#watch.isUsable,
+      excluded: run.excluded,
+      prefer: prefer === undefined ? undefined : (candidates) => prefer(run.request, candidates),
+    });
+    if (index === null) return false;
+    if (run.attempt === 0) this.#budget.request(this.#deps.now());
+    run.sendTo(index);
+    return true;
+  }
+
+  /** Not from within the callback that freed a slot: its caller is not done with it. */
+  #pumpSoon(): void {
+    if (this.#isPumpDue) return;
+    this.#isPumpDue = true;
+    queueMicrotask(() => {
+      this.#isPumpDue = false;
+      this.#pump();
+    });
+  }
+
+  #pump(): void {
+    for (const [run, failure] of [...this.#again]) {
+      if (!this.#again.has(run)) continue;
+      if (this.#hasElsewhere(run) && !this.#place(run)) continue;
+      this.#again.delete(run);
+      if (!this.#hasElsewhere(run)) run.fail(failure);
+    }
+    if (this.#watch.usable === 0) for (const run of this.#queue.clear()) run.fail(new Failure("model_unavailable"));
+    while (this.#queue.size > 0 && this.#balancer.hasRoom(this.#watch.isUsable)) {
+      const { next, expired } = this.#queue.pop(this.#deps.now());
+      if (next !== null) this.#place(next);
+      // After it: whoever hears of a refusal may come again and take the slot.
+      for (const run of expired) run.fail(this.#full());
+    }
+  }
+
+  #hasElsewhere(run: Run): boolean {
+    return this.config.upstreams.some((_, index) => !run.excluded.has(index) && this.#watch.isUsable(index));
+  }
+
+  #forget(run: Run): void {
+    this.#again.delete(run);
+    this.#queue.remove(run);
+  }
+
+  #full(): Failure {
+    this.#refused += 1;
+    return new Failure("queue_full", { retryAfterMs: this.#drain.retryAfterMs(this.#waiting + 1, this.#slots) });
+  }
+
+  /** The failure to tell, or null: it is sent again. */
+  #afterLoss(run: Run, index: number, loss: Loss, cause: Error | null): Failure | null {
+    const { log } = this.#deps;
+    const { model, upstreams } = this.config;
+    const upstream = upstreams[index];
+    this.#watch.blame(index, loss);
+    const detail = `${upstream}: ${loss}${cause === null ? "" : ` (${cause.message})`}`;
+    const failure = new Failure(this.#codeOf(loss), { detail, cause });
+    const charge = () => this.#budget.take(this.#deps.now());
+    if (!this.#hasElsewhere(run) || !mayRetry(loss, run.lossesOf(loss), charge)) return failure;
+    this.#retries += 1;
+    log.info({ pool: model, upstream, attempt: run.attempt, detail }, "the request is sent to another upstream");
+    this.#again.set(run, failure);
+    this.#pumpSoon();
+    return null;
+  }
+
+  #codeOf(loss: Loss): "upstream_timeout" | "upstream_error" | "model_unavailable" {
+    if (loss === "silent") return "upstream_timeout";
+    // The last one has just turned out not to be there.
+    const wasLast = this.#watch.usable === 0 && (loss === "connect" || loss === "refused");
+    return wasLast ? "model_unavailable" : "upstream_error";
+  }
+
+  #hostOfRuns(): RunHost {
+    return {
+      now: () => this.#deps.now(),
+      setTimeout: (callback, ms) => this.#deps.setTimeout(callback, ms),
+      clearTimeout: (timer) => this.#deps.clearTimeout(timer),
+      nameOf: (index) => this.config.upstreams[index] ?? "",
+      send: (index, request, handler) => {
+        const origin = this.#origins[index];
+        if (origin === undefined) throw new RangeError(`no upstream ${index}`);
+        return origin.send(request, handler);
+      },
+      released: (index, since) => {
+        this.#balancer.release(index);
+        this.#drain.record(this.#deps.now() - since);
+        this.#pumpSoon();
+      },
+      left: (run) => this.#forget(run),
+      tooLate: (run) => this.#again.get(run) ?? this.#full(),
+      succeeded: (index) => this.#watch.succeeded(index),
+      lost: (run, index, loss, cause) => this.#afterLoss(run, index, loss, cause),
+      broke: (index) => this.#watch.blame(index, "reset"),
+      over: (run) => {
+        this.#runs.delete(run);
+        if (this.#runs.size === 0) for (const resolve of this.#onIdle.splice(0)) resolve();
+      },
+    };
+  }
+}
