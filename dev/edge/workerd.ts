@@ -1,0 +1,92 @@
+// One workerd process that runs the bundle: its configuration, its start, its end.
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdir, writeFile } from "node:fs/promises";
+import { join, relative, resolve } from "node:path";
+import { readCompatibility } from "./compatibility.ts";
+
+const ROOT = resolve(import.meta.dirname, "../..");
+/** The native binary: killing a wrapper would leave workerd on the port. */
+const WORKERD = join(ROOT, "node_modules/workerd/bin/workerd");
+/** workerd stays as long as a WebSocket is open, and an uplink always is. */
+const KILL_AFTER_MS = 1_000;
+
+export interface WorkerdOptions {
+  readonly bundle: string;
+  readonly state: string;
+  readonly host: string;
+  /** 0: a free one. */
+  readonly port: number;
+  /** The Worker's variables and secrets: in the process environment, never on disk or in arguments. */
+  readonly settings: Readonly<Record<string, string>>;
+}
+
+export interface Workerd {
+  readonly port: number;
+  readonly process: ChildProcess;
+  /** Resolves with the exit code, or null if a signal ended it. */
+  readonly exited: Promise<number | null>;
+  stop(): Promise<void>;
+}
+
+/** @throws Error in one line if it does not come up. */
+export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
+  const { bundle, state, host, port, settings } = options;
+  await mkdir(join(state, "do"), { recursive: true });
+  const file = join(state, "workerd.capnp");
+  await writeFile(file, configOf(relative(state, join(bundle, "worker.js")), `${host}:${port}`, Object.keys(settings)));
+  const child = spawn(WORKERD, ["serve", file, "--control-fd=3"], {
+    cwd: state,
+    env: { ...settings },
+    stdio: ["ignore", "inherit", "pipe", "pipe"],
+  });
+  const exited = new Promise<number | null>((done) => child.once("exit", (code) => done(code)));
+  let said = "";
+  child.stderr?.setEncoding("utf8").on("data", (text: string) => {
+    said = (said + text).slice(-4_000);
+    process.stderr.write(text);
+  });
+  const listening = new Promise<number>((done) => {
+    let lines = "";
+    const control = child.stdio[3] as NodeJS.ReadableStream;
+    control.setEncoding("utf8");
+    control.on("data", (text: string) => {
+      lines += text;
+      const match = /"event":"listen"[^}]*"port":(\d+)/.exec(lines);
+      if (match?.[1] !== undefined) done(Number(match[1]));
+    });
+  });
+  const started = await Promise.race([listening, exited]);
+  if (child.exitCode !== null || started === null) {
+    throw new Error(/in use/i.test(said) ? `port ${port} is taken` : `workerd did not start:\n${said.trim()}`);
+  }
+  return {
+    port: started,
+    process: child,
+    exited,
+    stop: async () => {
+      if (child.exitCode !== null || child.signalCode !== null) return;
+      child.kill("SIGTERM");
+      const force = setTimeout(() => child.kill("SIGKILL"), KILL_AFTER_MS);
+      await exited;
+      clearTimeout(force);
+    },
+  };
+}
+
+function configOf(worker: string, address: string, variables: readonly string[]): string {
+  const { compatibilityDate, compatibilityFlags } = readCompatibility();
+  const bindings = variables.map((name) => `(name = "${name}", fromEnvironment = "${name}")`);
+  bindings.push('(name = "HUB", durableObjectNamespace = "Hub")');
+  return `using Workerd = import "/workerd/workerd.capnp";
+const config :Workerd.Config = (
+  services = [ (name = "main", worker = .edge), (name = "do-disk", disk = (path = "do", writable = true)) ],
+  sockets = [ (name = "http", address = "${address}", http = (), service = "main") ] );
+const edge :Workerd.Worker = (
+  modules = [ (name = "worker.js", esModule = embed "${worker}") ],
+  compatibilityDate = "${compatibilityDate}",
+  compatibilityFlags = [${compatibilityFlags.map((flag) => `"${flag}"`).join(", ")}],
+  durableObjectNamespaces = [ (className = "Hub", uniqueKey = "heartcode-hub", enableSql = true) ],
+  durableObjectStorage = (localDisk = "do-disk"),
+  bindings = [ ${bindings.join(", ")} ] );
+`;
+}
