@@ -1,0 +1,602 @@
+// A pool against real servers on loopback. Its time is virtual: what takes long here takes no time.
+import { describe, expect, test } from "vitest";
+import type { UpstreamRequest } from "../../../connector/upstream/request.ts";
+import { poolOf, type Served, turn } from "./pool-fixture.ts";
+import { deadUrl, Reader, type TestEngine } from "./test-engine.ts";
+
+const IDLE = { in_flight: 0, queued: 0 };
+
+describe("a request", () => {
+  test("reaches an engine as it is, and its answer comes back as it is", async () => {
+    const { pool, engines, serve } = bound(await poolOf(1));
+    const { reader } = serve({
+      headers: [
+        ["Content-Type", "application/json"],
+        ["X-Conversation-Id", "keeps the engine going"],
+        ["authorization", "Bearer secret"],
+      ],
+    });
+    const call = await engines[0]!.next();
+    expect([call.request.method, call.request.url, call.body]).toEqual(["POST", "/v1/chat/completions", "body"]);
+    expect(Object.keys(call.request.headers).sort()).toEqual(["connection", "content-length", "content-type", "host"]);
+    expect(pool.report()).toMatchObject({ in_flight: 1, queued: 0, slots: 1 });
+
+    call.begin("one,");
+    await reader.nextData();
+    call.response.end("two");
+    expect(await reader.outcome()).toBe("end");
+    expect(reader.heads).toEqual([
+      { status: 200, headers: expect.arrayContaining([["content-type", "text/event-stream"]]) },
+    ]);
+    expect(reader.text).toBe("one,two");
+    expect(reader.starts).toEqual([{ upstream: engines[0]!.url, attempt: 1 }]);
+    expect(pool.report()).toMatchObject(IDLE);
+  });
+
+  test("goes where the least is in flight", async () => {
+    const { engines, serve } = bound(await poolOf(3, { slots: 2 }));
+    for (let i = 0; i < 6; i += 1) serve();
+    for (const engine of engines) await Promise.all([engine.next(), engine.next()]);
+    expect(engines.map(({ waiting }) => waiting)).toEqual([0, 0, 0]);
+  });
+
+  test("goes where it is wished, if there is a free slot", async () => {
+    const prefer = ({ tenant }: UpstreamRequest) => (tenant === "third" ? 2 : null);
+    const { engines, serve } = bound(await poolOf(3, {}, { prefer }));
+    expect(serve({ tenant: "third" }).reader.starts[0]?.upstream).toBe(engines[2]!.url);
+    expect(serve({ tenant: "third" }).reader.starts[0]?.upstream).toBe(engines[0]!.url);
+  });
+
+  test.each<[Partial<UpstreamRequest>]>([[{ path: "/v1/embeddings" }], [{ path: "/slots" }], [{ method: "GET" }]])(
+    "to %j reaches no engine",
+    async (request) => {
+      const { engines, serve } = bound(await poolOf(1));
+      expect(await serve(request).reader.outcome()).toBe("not_found");
+      expect(engines[0]!.connections).toBe(0);
+    },
+  );
+
+  test.each([400, 404, 422, 429])("that gets a %i is not tried again: that is the answer", async (status) => {
+    const { engines, serve, pool } = bound(await poolOf(2));
+    const { reader } = serve();
+    (await engines[0]!.next()).answer(status, "no");
+    expect(await reader.outcome()).toBe("end");
+    expect([reader.heads[0]?.status, reader.text]).toEqual([status, "no"]);
+    expect(reader.starts).toHaveLength(1);
+    expect(pool.status().retries).toBe(0);
+  });
+
+  test("whose reader throws ends all the same", async () => {
+    const { engines, serve, pool } = bound(await poolOf(1));
+    const reader = new Reader();
+    reader.onData = () => {
+      throw new Error("defect");
+    };
+    serve({}, reader);
+    (await engines[0]!.next()).begin();
+    expect(await reader.outcome()).toBe("internal_error");
+    expect(pool.report()).toMatchObject(IDLE);
+  });
+});
+
+describe("before the answer has begun", () => {
+  const lost: [name: string, lose: (engine: TestEngine) => Promise<unknown>][] = [
+    ...[500, 502, 503, 504].map((status): [string, (engine: TestEngine) => Promise<unknown>] => [
+      `a ${status}`,
+      async (engine) => (await engine.next()).answer(status),
+    ]),
+    ["a reset", async (engine) => (await engine.next()).reset()],
+    ["a close", async (engine) => (await engine.next()).request.socket.end()],
+    ["an answer that is not HTTP", async (engine) => (await engine.next()).request.socket.end("SSH-2.0\r\n\r\n")],
+    ["a redirect of nothing", async (engine) => (await engine.next()).reset()],
+  ];
+
+  test.each(lost)("%s is not seen by the client: another upstream serves", async (_, lose) => {
+    const { engines, serve, pool } = bound(await poolOf(2));
+    const { reader } = serve();
+    await lose(engines[0]!);
+    (await engines[1]!.next()).answer(200, "second");
+    expect(await reader.outcome()).toBe("end");
+    expect(reader.starts).toEqual(engines.map(({ url }, i) => ({ upstream: url, attempt: i + 1 })));
+    expect([reader.heads.length, reader.text]).toEqual([1, "second"]);
+    expect(pool.report()).toMatchObject(IDLE);
+    expect(pool.status().retries).toBe(1);
+  });
+
+  test.each(lost)("%s is an upstream_error where no other upstream is", async (name, lose) => {
+    const { engines, serve, pool } = bound(await poolOf(1));
+    const { reader } = serve();
+    await lose(engines[0]!);
+    expect(await reader.outcome()).toBe(name === "a 503" ? "model_unavailable" : "upstream_error");
+    expect(reader.heads).toEqual([]);
+    expect(pool.report()).toMatchObject(IDLE);
+  });
+
+  test("a refused connection moves on, and says that the upstream is down", async () => {
+    const dead = await deadUrl();
+    const fixture = await poolOf(1);
+    const { engines, serve, states, pool } = bound(await poolOf(0, { upstreams: [dead, fixture.engines[0]!.url] }));
+    const { reader } = serve();
+    (await fixture.engines[0]!.next()).answer();
+    expect(await reader.outcome()).toBe("end");
+    expect(reader.starts.map(({ upstream }) => upstream)).toEqual([dead, fixture.engines[0]!.url]);
+    expect(states()).toEqual(["down", "unknown"]);
+    expect(pool.report()).toMatchObject({ healthy: 1, slots: 1, upstreams: 2 });
+    expect(engines).toEqual([]);
+  });
+
+  test("a refused connection is model_unavailable where nobody else is, and from then on at once", async () => {
+    const { serve } = bound(await poolOf(0, { upstreams: [await deadUrl()] }));
+    const first = serve().reader;
+    expect(await first.outcome()).toBe("model_unavailable");
+    expect(first.starts).toHaveLength(1);
+    const second = serve().reader;
+    expect(second.endings).toHaveLength(1);
+    expect(second.starts).toEqual([]);
+  });
+
+  test("a 500 moves on once: the third upstream is spared", async () => {
+    const { engines, serve } = bound(await poolOf(3));
+    const { reader } = serve();
+    (await engines[0]!.next()).answer(500);
+    (await engines[1]!.next()).answer(500);
+    expect(await reader.outcome()).toBe("upstream_error");
+    expect(engines[2]!.connections).toBe(0);
+  });
+
+  test("silence is ended and moves on once, as a timeout", async () => {
+    const { clock, engines, serve, pool } = bound(await poolOf(3));
+    const { reader } = serve();
+    const first = await engines[0]!.next();
+    clock.pass(119_999);
+    expect(reader.starts).toHaveLength(1);
+    clock.pass(1);
+    await first.closed;
+    const second = await engines[1]!.next();
+    clock.pass(120_000);
+    await second.closed;
+    expect(await reader.outcome()).toBe("upstream_timeout");
+    expect(engines[2]!.connections).toBe(0);
+    expect(pool.report()).toMatchObject(IDLE);
+  });
+
+  test("retries end where the budget ends", async () => {
+    const { engines, serve, pool } = bound(await poolOf(2, { slots: 8 }));
+    const served = Array.from({ length: 6 }, () => serve().reader);
+    const sick = async (engine: TestEngine, times: number) => {
+      for (let i = 0; i < times; i += 1) (await engine.next()).answer(502);
+    };
+    await Promise.all([sick(engines[0]!, 3), sick(engines[1]!, 3)]);
+    // Three of six have moved on; for the rest there is no budget.
+    await turn();
+    const moved = served.filter(({ starts }) => starts.length === 2);
+    expect(moved).toHaveLength(3);
+    expect(pool.status().retries).toBe(3);
+    for (const reader of served) if (!moved.includes(reader)) expect(await reader.outcome()).toBe("upstream_error");
+  });
+
+  test("a retry goes before those who wait", async () => {
+    const { engines, serve } = bound(await poolOf(2));
+    const first = serve();
+    serve();
+    const waiting = serve({ tier: "admin" });
+    const busy = await engines[1]!.next();
+    (await engines[0]!.next()).reset();
+    // The slot of the first engine goes to the one who waits, as the retry may not go there.
+    expect(await waiting.reader.nextStart()).toBe(engines[0]!.url);
+    const later = serve({ tier: "admin" });
+    busy.answer();
+    expect((await engines[1]!.next()).body).toBe("body");
+    expect(first.reader.starts.at(-1)).toEqual({ upstream: engines[1]!.url, attempt: 2 });
+    expect(later.reader.starts).toEqual([]);
+  });
+});
+
+describe("after the answer has begun", () => {
+  test("a reset is an upstream_error and nothing is tried again", async () => {
+    const { engines, serve, pool } = bound(await poolOf(2));
+    const { reader } = serve();
+    const call = await engines[0]!.next();
+    call.begin();
+    await reader.nextData();
+    call.reset();
+    expect(await reader.outcome()).toBe("upstream_error");
+    expect([reader.text, reader.starts.length, engines[1]!.connections]).toEqual(["begun", 1, 0]);
+    expect(pool.report()).toMatchObject(IDLE);
+  });
+
+  test("an answer shorter than it said is an upstream_error", async () => {
+    const { engines, serve } = bound(await poolOf(2));
+    const { reader } = serve();
+    const { response } = await engines[0]!.next();
+    response.writeHead(200, { "content-length": "100" }).write("short");
+    await reader.nextData();
+    response.socket?.end();
+    expect(await reader.outcome()).toBe("upstream_error");
+  });
+
+  test("silence is an upstream_timeout, counted from the last byte", async () => {
+    const { clock, engines, serve } = bound(await poolOf(1));
+    const { reader } = serve();
+    const call = await engines[0]!.next();
+    call.begin("one");
+    await reader.nextData();
+    clock.pass(59_000);
+    call.response.write("two");
+    await reader.nextData();
+    clock.pass(59_999);
+    expect(reader.endings).toEqual([]);
+    clock.pass(1);
+    expect(await reader.outcome()).toBe("upstream_timeout");
+    await call.closed;
+  });
+
+  test("an engine that sends its head at once may think as long as one that does not", async () => {
+    const { clock, engines, serve } = bound(await poolOf(1));
+    const { reader } = serve();
+    const call = await engines[0]!.next();
+    const headed = new Promise<void>((resolve) => {
+      const { onHead } = reader;
+      reader.onHead = (status, headers) => {
+        onHead.call(reader, status, headers);
+        resolve();
+      };
+    });
+    call.begin("");
+    await headed;
+    clock.pass(119_999);
+    call.response.write("at last");
+    await reader.nextData();
+    expect(reader.endings).toEqual([]);
+    clock.pass(60_000);
+    expect(await reader.outcome()).toBe("upstream_timeout");
+  });
+
+  test("the whole may not take longer than it may, however lively it is", async () => {
+    const { clock, engines, serve } = bound(await poolOf(1, {}, {}));
+    const { reader } = serve();
+    const call = await engines[0]!.next();
+    call.begin();
+    for (let i = 0; i < 12; i += 1) {
+      await reader.nextData();
+      expect(reader.endings).toEqual([]);
+      clock.pass(50_000);
+      call.response.write("more");
+    }
+    expect(await reader.outcome()).toBe("upstream_timeout");
+    await call.closed;
+  });
+});
+
+describe("abort", () => {
+  /** Brings a request into a state; what the engine sees of its end. */
+  const states: [name: string, reach: (engine: TestEngine, served: Served) => Promise<{ closed?: Promise<void> }>][] = [
+    ["before it is sent", async () => ({})],
+    [
+      "while connecting",
+      async () => {
+        await Promise.resolve();
+        await Promise.resolve();
+        return {};
+      },
+    ],
+    ["while waiting for the head", (engine) => engine.next()],
+    [
+      "in the middle of the answer",
+      async (engine, { reader }) => {
+        const call = await engine.next();
+        call.begin();
+        await reader.nextData();
+        return call;
+      },
+    ],
+    [
+      "while paused",
+      async (engine, { reader }) => {
+        reader.takesMore = () => false;
+        const call = await engine.next();
+        call.begin();
+        await reader.nextData();
+        return call;
+      },
+    ],
+  ];
+
+  test.each(states)("%s closes the connection, and the slot is free at once", async (_, reach) => {
+    const { engines, serve, pool } = bound(await poolOf(1));
+    const served = serve();
+    const waiting = serve();
+    const { closed } = await reach(engines[0]!, served);
+    const chunks = served.reader.chunks.length;
+    served.running.abort();
+    served.running.abort();
+    served.running.resume();
+    await waiting.reader.nextStart();
+    expect(pool.report()).toMatchObject({ in_flight: 1, queued: 0 });
+    await closed;
+    (await engines[0]!.next()).answer(200, "next");
+    expect(await waiting.reader.outcome()).toBe("end");
+    expect([served.reader.endings, served.reader.chunks.length]).toEqual([[], chunks]);
+    expect(pool.report()).toMatchObject(IDLE);
+  });
+
+  test("in the queue lets the others move up", async () => {
+    const { engines, serve, pool } = bound(await poolOf(1, { queue: 2 }));
+    serve();
+    const leaver = serve({ tenant: "a" });
+    const stayer = serve({ tenant: "b" });
+    leaver.running.abort();
+    expect(pool.report().queued).toBe(1);
+    (await engines[0]!.next()).answer();
+    (await engines[0]!.next()).answer();
+    expect(await stayer.reader.outcome()).toBe("end");
+    expect([leaver.reader.starts, leaver.reader.endings]).toEqual([[], []]);
+  });
+
+  test("while waiting for another try", async () => {
+    const { engines, serve, pool } = bound(await poolOf(2));
+    const served = serve();
+    serve();
+    await engines[1]!.next();
+    (await engines[0]!.next()).reset();
+    while (pool.status().retries === 0) await turn();
+    expect(pool.report()).toMatchObject({ in_flight: 1, queued: 1 });
+    served.running.abort();
+    expect(pool.report()).toMatchObject({ in_flight: 1, queued: 0 });
+    expect(served.reader.endings).toEqual([]);
+  });
+
+  test.each(["onStart", "onHead", "onData"] as const)("from within %s", async (moment) => {
+    const { engines, serve, pool } = bound(await poolOf(1));
+    const blocker = serve();
+    const reader = new Reader();
+    const served = serve({}, reader);
+    reader[moment] = () => {
+      served.running.abort();
+      return true;
+    };
+    (await engines[0]!.next()).answer();
+    expect(await blocker.reader.outcome()).toBe("end");
+    if (moment !== "onStart") {
+      const call = await engines[0]!.next();
+      call.begin();
+      await call.closed;
+    }
+    await turn();
+    expect(reader.endings).toEqual([]);
+    expect(pool.report()).toMatchObject(IDLE);
+  });
+
+  test("after the end changes nothing", async () => {
+    const { engines, serve, pool } = bound(await poolOf(1));
+    const { reader, running } = serve();
+    (await engines[0]!.next()).answer();
+    await reader.ended;
+    running.abort();
+    running.resume();
+    expect(pool.report()).toMatchObject(IDLE);
+    expect(reader.endings).toHaveLength(1);
+  });
+});
+
+describe("backpressure", () => {
+  const PIECE = Buffer.alloc(256 * 1024, "x");
+  const PIECES = 64;
+
+  test("a reader that stops is not sent more, holds nobody else up, and misses nothing", async () => {
+    const { engines, serve, clock } = bound(await poolOf(1, { slots: 2 }));
+    const slow = serve();
+    slow.reader.takesMore = () => false;
+    const call = await engines[0]!.next();
+    call.response.writeHead(200);
+    let written = 0;
+    while (written < PIECES && call.response.write(PIECE)) written += 1;
+    for (; written < PIECES; written += 1) call.response.write(PIECE);
+    call.response.end();
+    await slow.reader.nextData();
+
+    for (let i = 0; i < 3; i += 1) {
+      const other = serve();
+      (await engines[0]!.next()).answer();
+      expect(await other.reader.outcome()).toBe("end");
+    }
+    expect(slow.reader.chunks).toHaveLength(1);
+    // Standing still is the reader's own affair, not a timeout of the engine.
+    clock.pass(300_000);
+    expect(slow.reader.endings).toEqual([]);
+
+    slow.reader.takesMore = () => slow.reader.chunks.length % 10 !== 0;
+    slow.running.resume();
+    const pump = async () => {
+      while (slow.reader.endings.length === 0) {
+        await turn();
+        slow.running.resume();
+      }
+    };
+    await pump();
+    expect(await slow.reader.outcome()).toBe("end");
+    expect(slow.reader.bytes).toBe(PIECES * PIECE.byteLength);
+  });
+
+  test("may be lifted from within the data of another answer", async () => {
+    const { engines, serve } = bound(await poolOf(2));
+    const slow = serve();
+    const fast = serve();
+    const first = await engines[0]!.next();
+    const second = await engines[1]!.next();
+    slow.reader.takesMore = () => false;
+    first.begin("one");
+    await slow.reader.nextData();
+    first.response.end("two");
+    fast.reader.takesMore = () => {
+      slow.reader.takesMore = () => true;
+      slow.running.resume();
+      return true;
+    };
+    second.answer();
+    expect(await fast.reader.outcome()).toBe("end");
+    expect(await slow.reader.outcome()).toBe("end");
+    expect(slow.reader.text).toBe("onetwo");
+  });
+});
+
+describe("the queue of a pool", () => {
+  test("is served by tier and tenant as slots come free", async () => {
+    const { engines, serve } = bound(await poolOf(1));
+    const order: string[] = [];
+    const enter = (name: string, tier: string, tenant: string) => {
+      const { reader } = serve({ tier, tenant });
+      void reader.nextStart().then(() => order.push(name));
+      return reader;
+    };
+    const readers = [
+      enter("running", "free", "x"),
+      enter("free a1", "free", "a"),
+      enter("free a2", "free", "a"),
+      enter("free b1", "free", "b"),
+      enter("premium", "premium", "c"),
+      enter("admin", "admin", "d"),
+    ];
+    for (const _ of readers) (await engines[0]!.next()).answer();
+    await Promise.all(readers.map((reader) => reader.outcome()));
+    expect(order).toEqual(["running", "admin", "premium", "free a1", "free b1", "free a2"]);
+  });
+
+  test("that is full says when to come back, by how fast slots come free", async () => {
+    const { clock, engines, serve, pool } = bound(await poolOf(1, { queue: 1 }));
+    for (let i = 0; i < 4; i += 1) {
+      const { reader } = serve();
+      const call = await engines[0]!.next();
+      clock.pass(10_000);
+      call.answer();
+      await reader.ended;
+    }
+    serve();
+    serve();
+    const { reader } = serve();
+    const [ending] = reader.endings;
+    expect(ending).toMatchObject({
+      kind: "failure",
+      failure: { public: { code: "queue_full", retryAfterMs: 20_000 } },
+    });
+    expect(pool.status().refused).toBe(1);
+    // The wait for one who comes now would be ten seconds more than he has.
+    const late = serve({ tenant: "u", deadline: clock.now() + 5_000 });
+    expect(await late.reader.outcome()).toBe("queue_full");
+  });
+
+  test("refuses who waits beyond his deadline, at that moment", async () => {
+    const { clock, serve, pool } = bound(await poolOf(1));
+    serve();
+    const { reader } = serve({ deadline: clock.now() + 5_000 });
+    clock.pass(4_999);
+    expect(reader.endings).toEqual([]);
+    clock.pass(1);
+    expect(await reader.outcome()).toBe("queue_full");
+    expect(reader.starts).toEqual([]);
+    expect(pool.report().queued).toBe(0);
+  });
+
+  test("makes room in the place of a flood for another tenant", async () => {
+    const { serve } = bound(await poolOf(1, { queue: 3 }));
+    serve();
+    const flood = Array.from({ length: 3 }, () => serve({ tenant: "flood" }));
+    const { reader } = serve({ tenant: "other" });
+    expect(reader.endings).toEqual([]);
+    expect(await flood[2]!.reader.outcome()).toBe("queue_full");
+  });
+
+  test("is let go when nobody is left who could serve it", async () => {
+    const { engines, serve, pool } = bound(await poolOf(1));
+    const running = serve();
+    const waiting = serve();
+    (await engines[0]!.next()).answer(503);
+    expect(await running.reader.outcome()).toBe("model_unavailable");
+    expect(await waiting.reader.outcome()).toBe("model_unavailable");
+    expect(waiting.reader.starts).toEqual([]);
+    expect(pool.report()).toMatchObject({ ...IDLE, healthy: 0, slots: 0 });
+  });
+});
+
+describe("a kept connection", () => {
+  test("is used again", async () => {
+    const { engines, serve } = bound(await poolOf(1));
+    for (let i = 0; i < 3; i += 1) {
+      const { reader } = serve();
+      (await engines[0]!.next()).answer();
+      await reader.ended;
+      await turn();
+    }
+    expect(engines[0]!.connections).toBe(1);
+  });
+
+  test("that is closed under a request costs nothing: the same upstream is asked again", async () => {
+    const { engines, serve, states } = bound(await poolOf(1));
+    const warm = serve();
+    (await engines[0]!.next()).answer();
+    await warm.reader.ended;
+    await turn();
+    const { reader } = serve();
+    (await engines[0]!.next()).reset();
+    (await engines[0]!.next()).answer(200, "again");
+    expect(await reader.outcome()).toBe("end");
+    expect(reader.starts.map(({ attempt }) => attempt)).toEqual([1, 2]);
+    expect(engines[0]!.connections).toBe(2);
+    expect(states()).toEqual(["unknown"]);
+  });
+
+  test("that breaks late has broken under work: that is a failure", async () => {
+    const { clock, engines, serve } = bound(await poolOf(1));
+    const warm = serve();
+    (await engines[0]!.next()).answer();
+    await warm.reader.ended;
+    await turn();
+    const { reader } = serve();
+    const call = await engines[0]!.next();
+    clock.pass(1_000);
+    call.reset();
+    expect(await reader.outcome()).toBe("upstream_error");
+  });
+});
+
+describe("closing", () => {
+  test("waits for what runs and takes nothing new", async () => {
+    const { engines, serve, pool } = bound(await poolOf(1));
+    const { reader } = serve();
+    const waiting = serve();
+    let isClosed = false;
+    const closing = pool.close().then(() => {
+      isClosed = true;
+    });
+    expect(await serve().reader.outcome()).toBe("model_unavailable");
+    (await engines[0]!.next()).answer();
+    await reader.ended;
+    await turn();
+    expect(isClosed).toBe(false);
+    (await engines[0]!.next()).answer();
+    await closing;
+    expect(await waiting.reader.outcome()).toBe("end");
+  });
+
+  test("by force ends everything and leaves no timer", async () => {
+    const { clock, engines, serve, pool } = bound(await poolOf(1));
+    pool.start();
+    await engines[0]!.nextProbe();
+    const running = serve();
+    const waiting = serve();
+    const call = await engines[0]!.next();
+    await pool.destroy();
+    expect([await running.reader.outcome(), await waiting.reader.outcome()]).toEqual([
+      "model_unavailable",
+      "model_unavailable",
+    ]);
+    await call.closed;
+    expect(clock.pending).toBe(0);
+  });
+});
+
+/** The parts of a fixture, for destructuring. */
+function bound(fixture: Awaited<ReturnType<typeof poolOf>>) {
+  const { clock, engines, pool } = fixture;
+  return { clock, engines, pool, fixture, serve: fixture.serve.bind(fixture), states: () => fixture.states };
+}

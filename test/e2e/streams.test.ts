@@ -1,0 +1,64 @@
+// Many streams at once: each is byte for byte what its engine sent, apart from the name of the model.
+import { beforeAll, expect, test } from "vitest";
+import { Engines, until, useStack } from "../support/stack.ts";
+
+const STREAMS = 100;
+const TOKENS = 200;
+
+const stack = useStack({
+  fleet: ["--chat", "0x4", "--embed", "0x1", "--tokens-per-second", "400", "--slots", "64"],
+  slots: 64,
+});
+let engines: Engines;
+beforeAll(() => {
+  engines = new Engines(stack().chatPorts);
+});
+
+const bodyOf = (i: number, model: string) =>
+  JSON.stringify({
+    model,
+    stream: true,
+    stream_options: { include_usage: true },
+    max_tokens: TOKENS,
+    messages: [{ role: "user", content: `stream ${i}: ${"word ".repeat(i % 30)}` }],
+  });
+
+/** What must be equal: everything but what an engine makes up anew for each request, and the renamed model. */
+const comparable = (text: string): string =>
+  text
+    .replace(/"(id|system_fingerprint)":"[^"]*"/g, '"$1":""')
+    .replace(/"created":\d+/g, '"created":0')
+    .replace(/"timings":\{[^}]*\}/g, '"timings":{}')
+    .replace(/"cached_tokens":\d+/g, '"cached_tokens":0')
+    .replace(/"model":"[^"]*"/g, '"model":""');
+
+async function read(url: string, body: string, headers: Record<string, string> = {}): Promise<string> {
+  const response = await fetch(url, {
+    method: "POST",
+    headers: { "content-type": "application/json", ...headers },
+    body,
+  });
+  expect(response.status).toBe(200);
+  return response.text();
+}
+
+test(`${STREAMS} streams of ${TOKENS} tokens arrive whole, unmixed and unchanged`, async () => {
+  const numbers = Array.from({ length: STREAMS }, (_, i) => i);
+  const models = ["heartcode-default", "heartcode-nsfw", "heartcode-sfw"];
+  const answers = await Promise.all(
+    numbers.map((i) =>
+      read(`${stack().url}/v1/chat/completions`, bodyOf(i, models[i % 3]!), {
+        authorization: "Bearer hc-sk-demo-admin",
+      }),
+    ),
+  );
+  await until(async () => (await engines.sum("slots_busy")) === 0);
+  expect(await engines.sum("completion_tokens_total")).toBe(STREAMS * TOKENS);
+  for (const i of numbers) {
+    expect(answers[i]).toContain(`"model":"${models[i % 3]}"`);
+    expect(answers[i]).not.toContain("heartcode-chat-");
+    const engine = `http://127.0.0.1:${stack().chatPorts[0]}/v1/chat/completions`;
+    const direct = await read(engine, bodyOf(i, "heartcode-chat-sfw"));
+    expect(comparable(answers[i]!)).toBe(comparable(direct));
+  }
+});

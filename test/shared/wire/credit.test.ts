@@ -1,0 +1,305 @@
+// Credit, fairness and order of one socket (spec.md §5, §6).
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { decode } from "../../../shared/wire/codec.ts";
+import {
+  CloseCode,
+  EXCHANGE_WINDOW_BYTES,
+  FrameType,
+  MAX_DATA_BYTES,
+  SOCKET_WINDOW_BYTES,
+} from "../../../shared/wire/frames.ts";
+import { Inbox } from "../../../shared/wire/inbox.ts";
+import { acceptFrame, readCredit } from "../../../shared/wire/messages.ts";
+import { Outbox } from "../../../shared/wire/outbox.ts";
+import { Spool } from "../../../shared/wire/spool.ts";
+import { firstWindow, LEAST_WINDOW_BYTES } from "../../../shared/wire/windows.ts";
+
+const END = { type: FrameType.END, channel: 0, payload: new Uint8Array(0) };
+
+function filled(bytes: number): Spool {
+  const spool = new Spool();
+  spool.append(new Uint8Array(bytes));
+  return spool;
+}
+
+function drain(outbox: Outbox) {
+  const messages = [];
+  for (let message = outbox.take(); message !== null; message = outbox.take()) messages.push(decode(message));
+  return messages;
+}
+
+describe("the outbox", () => {
+  test("sends nothing beyond the limit of a channel, and the rest when it rises", () => {
+    const outbox = new Outbox(FrameType.DATA, { bytes: 0, limit: 1_000 });
+    outbox.open(1, filled(100), 0, 60);
+    expect(
+      drain(outbox)
+        .flat()
+        .map((frame) => frame.payload.byteLength),
+    ).toEqual([60]);
+    expect(outbox.stalls).toBe(1);
+    outbox.credit(1, 50);
+    expect(outbox.take()).toBeNull();
+    outbox.credit(1, 90);
+    outbox.credit(1, 200);
+    expect(
+      drain(outbox)
+        .flat()
+        .map((frame) => frame.payload.byteLength),
+    ).toEqual([40]);
+  });
+
+  test("sends nothing beyond the limit of the socket, whatever the channels may", () => {
+    const outbox = new Outbox(FrameType.DATA, { bytes: 0, limit: 150 });
+    outbox.open(1, filled(100), 0, 1_000);
+    outbox.open(2, filled(100), 0, 1_000);
+    const sent = drain(outbox).flat();
+    expect(sent.reduce((sum, frame) => sum + frame.payload.byteLength, 0)).toBe(150);
+    outbox.credit(0, 200);
+    expect(
+      drain(outbox)
+        .flat()
+        .reduce((sum, frame) => sum + frame.payload.byteLength, 0),
+    ).toBe(50);
+  });
+
+  test("puts the trailer behind the last byte, and behind nothing if there is none", () => {
+    const outbox = new Outbox(FrameType.DATA, { bytes: 0, limit: 1_000 });
+    outbox.open(1, filled(10), 0, 5);
+    outbox.finish(1, { ...END, channel: 1 });
+    expect(
+      drain(outbox)
+        .flat()
+        .map((frame) => frame.type),
+    ).toEqual([FrameType.DATA]);
+    outbox.credit(1, 10);
+    expect(
+      drain(outbox)
+        .flat()
+        .map((frame) => frame.type),
+    ).toEqual([FrameType.DATA, FrameType.END]);
+    outbox.open(2, new Spool(), 0, 0);
+    outbox.finish(2, { ...END, channel: 2 });
+    expect(
+      drain(outbox)
+        .flat()
+        .map((frame) => frame.type),
+    ).toEqual([FrameType.END]);
+    expect(outbox.lanes).toBe(0);
+  });
+
+  test("lets control frames overtake the data of all channels", () => {
+    const outbox = new Outbox(FrameType.DATA, { bytes: 0, limit: 10_000_000 });
+    outbox.open(1, filled(5_000_000), 0, 5_000_000);
+    outbox.take();
+    outbox.control(acceptFrame(9));
+    expect(decode(outbox.take()!)[0]).toMatchObject({ type: FrameType.ACCEPT, channel: 9 });
+  });
+
+  test("gives every channel its turn: a token waits behind one quantum of each bulk, not behind the bulk", () => {
+    const outbox = new Outbox(FrameType.DATA, { bytes: 0, limit: 100_000_000 });
+    for (let channel = 1; channel <= 3; channel += 1) outbox.open(channel, filled(2_000_000), 0, 2_000_000);
+    outbox.take();
+    outbox.open(7, filled(300), 0, 300);
+    const order = drain(outbox)
+      .flat()
+      .map((frame) => frame.channel);
+    expect(order.indexOf(7)).toBeLessThanOrEqual(3);
+  });
+
+  test("coalesces what came in one turn into one message", () => {
+    const outbox = new Outbox(FrameType.DATA, { bytes: 0, limit: 1_000_000 });
+    for (let channel = 1; channel <= 100; channel += 1) {
+      outbox.control(acceptFrame(channel));
+      outbox.open(channel, filled(300), 0, 300);
+      outbox.finish(channel, { ...END, channel });
+    }
+    const messages = drain(outbox);
+    expect(messages).toHaveLength(1);
+    expect(messages[0]).toHaveLength(300);
+  });
+
+  test("forgets what a dropped channel had still to send", () => {
+    const outbox = new Outbox(FrameType.DATA, { bytes: 0, limit: 1_000_000 });
+    outbox.open(1, filled(100), 0, 100);
+    outbox.drop(1);
+    expect(outbox.take()).toBeNull();
+  });
+});
+
+describe("the inbox", () => {
+  test("grants nothing on receipt, and a new window at half of the old one on consumption", () => {
+    const inbox = new Inbox(1_000_000);
+    inbox.open(1, 0, 1_000);
+    inbox.receive(1, 1_000);
+    expect(inbox.socketCredit()).toBeNull();
+    expect(inbox.consume(1, 499, 100_000)).toBeNull();
+    const credit = inbox.consume(1, 1, 100_000);
+    expect(credit && readCredit(credit)).toBe(2_500);
+  });
+
+  test.each([
+    ["channel", 1_000, 1_001],
+    ["socket", 2_000_000, 1_000_001],
+  ])("answers a byte beyond the limit of the %s with 4413", (_which, limit, bytes) => {
+    const inbox = new Inbox(1_000_000);
+    inbox.open(1, 0, limit);
+    expect(() => inbox.receive(1, bytes)).toThrow(expect.objectContaining({ closeCode: CloseCode.FLOW_CONTROL }));
+  });
+
+  test("counts bytes of a channel that is gone as consumed, so that they are never owed", () => {
+    const inbox = new Inbox(1_000);
+    inbox.open(1, 0, 1_000);
+    inbox.receive(1, 400);
+    inbox.close(1);
+    expect(inbox.receive(1, 300)).toBe(false);
+    expect(inbox.held).toBe(0);
+    const credit = inbox.socketCredit();
+    expect(credit && readCredit(credit)).toBe(1_700);
+  });
+
+  test("goes on with the numbers it rested with", () => {
+    const inbox = new Inbox(1_000);
+    inbox.open(1, 0, 500);
+    inbox.receive(1, 500);
+    inbox.close(1);
+    const woken = new Inbox(1_000, inbox.rest());
+    woken.open(2, 0, 500);
+    woken.receive(2, 500);
+    expect(() => woken.receive(3, 1)).toThrow();
+    expect(readCredit(new Inbox(1_000, inbox.rest()).socketCredit()!)).toBe(1_500);
+  });
+});
+
+describe("windows", () => {
+  test("begin small, and double for a channel that uses them up", () => {
+    const inbox = new Inbox(SOCKET_WINDOW_BYTES);
+    let limit = firstWindow(inbox.free, true);
+    expect(limit).toBe(8 * 1024);
+    inbox.open(1, 0, limit);
+    const windows = [];
+    for (let consumed = 0; windows.length < 7; ) {
+      const bytes = limit - consumed;
+      inbox.receive(1, bytes);
+      consumed += bytes;
+      limit = readCredit(inbox.consume(1, bytes, inbox.free)!);
+      const socket = inbox.socketCredit();
+      if (socket !== null) expect(readCredit(socket)).toBe(consumed + SOCKET_WINDOW_BYTES);
+      windows.push(limit - consumed);
+    }
+    expect(windows).toEqual([16, 32, 64, 128, 256, 256, 256].map((kib) => kib * 1024));
+    expect(windows.at(-1)).toBe(EXCHANGE_WINDOW_BYTES);
+  });
+
+  test("do not grow for a channel that is read as fast as it is sent", () => {
+    const inbox = new Inbox(SOCKET_WINDOW_BYTES);
+    inbox.open(1, 0, 8_000);
+    for (let token = 0; token < 1_000; token += 1) {
+      inbox.receive(1, 300);
+      inbox.consume(1, 300, inbox.free);
+      expect(inbox.outstanding).toBeLessThanOrEqual(8_000);
+    }
+  });
+
+  test.each([
+    ["streams", true, 380],
+    ["plain answers", false, 120],
+  ])("leave something for the next one when %s stand still in hundreds", (_what, isStream, most) => {
+    const inbox = new Inbox(SOCKET_WINDOW_BYTES);
+    for (let channel = 1; channel <= most; channel += 1) {
+      const window = firstWindow(inbox.free, isStream);
+      expect(window).toBeGreaterThanOrEqual(LEAST_WINDOW_BYTES);
+      inbox.open(channel, 0, window);
+    }
+    expect(inbox.free).toBeGreaterThan(0);
+  });
+});
+
+describe("sender and receiver together", () => {
+  test("never pass a limit, never get stuck, and lose no byte", () => {
+    const lanes = fc.array(fc.nat(400_000), { minLength: 1, maxLength: 12 });
+    fc.assert(
+      fc.property(lanes, fc.array(fc.tuple(fc.nat(11), fc.nat(100_000)), { maxLength: 200 }), (sizes, reads) => {
+        const window = 256_000;
+        const outbox = new Outbox(FrameType.DATA, { bytes: 0, limit: window });
+        const inbox = new Inbox(window);
+        const received = sizes.map(() => 0);
+        const consumed = sizes.map(() => 0);
+        for (const [i, size] of sizes.entries()) {
+          const limit = firstWindow(inbox.free, i % 2 === 0);
+          inbox.open(i + 1, 0, limit);
+          outbox.open(i + 1, filled(size), 0, limit);
+        }
+        const move = () => {
+          for (const frame of drain(outbox).flat()) {
+            expect(frame.payload.byteLength).toBeLessThanOrEqual(MAX_DATA_BYTES);
+            inbox.receive(frame.channel, frame.payload.byteLength);
+            received[frame.channel - 1]! += frame.payload.byteLength;
+          }
+          expect(inbox.free).toBeGreaterThanOrEqual(0);
+          expect(inbox.held).toBeLessThanOrEqual(window);
+        };
+        const read = (i: number, most: number) => {
+          const bytes = Math.min(most, received[i]! - consumed[i]!);
+          if (bytes === 0) return;
+          consumed[i]! += bytes;
+          const credit = inbox.consume(i + 1, bytes, inbox.free);
+          if (credit !== null) outbox.credit(credit.channel, readCredit(credit));
+          const socket = inbox.socketCredit();
+          if (socket !== null) outbox.credit(0, readCredit(socket));
+        };
+        move();
+        for (const [which, bytes] of reads) {
+          read(which % sizes.length, bytes);
+          move();
+        }
+        for (let round = 0; round < 10_000 && consumed.some((bytes, i) => bytes < sizes[i]!); round += 1) {
+          for (const i of sizes.keys()) read(i, 1_000_000);
+          move();
+        }
+        expect(consumed).toEqual(sizes);
+      }),
+    );
+  });
+});
+
+describe("the spool", () => {
+  test("gives back what was appended, at any offset that is still retained", () => {
+    const chunks = fc.array(fc.uint8Array({ maxLength: 5_000 }), { maxLength: 30 });
+    fc.assert(
+      fc.property(chunks, fc.nat(200_000), fc.integer({ min: 1, max: 40_000 }), (parts, let_go, most) => {
+        const spool = new Spool();
+        const all = Buffer.concat(parts);
+        for (const part of parts) spool.append(part);
+        expect(spool.end).toBe(all.length);
+        spool.release(let_go);
+        expect(spool.start).toBe(Math.min(let_go, all.length));
+        const back = [];
+        for (let at = spool.start; at < spool.end; ) {
+          const view = spool.read(at, most);
+          expect(view.byteLength).toBeGreaterThan(0);
+          expect(view.byteLength).toBeLessThanOrEqual(most);
+          back.push(Uint8Array.from(view));
+          at += view.byteLength;
+        }
+        expect(Buffer.concat(back).equals(all.subarray(spool.start))).toBe(true);
+      }),
+    );
+  });
+
+  test("does not hold the message that a chunk was a view of", () => {
+    const spool = new Spool();
+    const message = new Uint8Array(128 * 1024);
+    spool.append(message.subarray(10, 20));
+    expect(spool.read(0, 10).buffer).not.toBe(message.buffer);
+  });
+
+  test("refuses an offset that is gone or not there yet", () => {
+    const spool = filled(100);
+    spool.release(50);
+    expect(() => spool.read(49, 1)).toThrow(RangeError);
+    expect(() => spool.read(101, 1)).toThrow(RangeError);
+    expect(spool.read(100, 1).byteLength).toBe(0);
+  });
+});

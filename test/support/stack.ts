@@ -1,0 +1,85 @@
+// The real processes for a file of tests: started before the first, gone after the last.
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll } from "vitest";
+import { Crew } from "../../dev/crew.ts";
+import { type Stack, type StackOptions, startStack } from "../../dev/start/stack.ts";
+
+export const ADMIN_TOKEN = "test-admin-token";
+
+/** @returns a function that gives the running stack. */
+export function useStack(options: Omit<StackOptions, "directory"> = {}): () => Stack {
+  const crew = new Crew();
+  let directory: string;
+  let stack: Stack | undefined;
+  beforeAll(async () => {
+    directory = await mkdtemp(join(tmpdir(), "heartcode-"));
+    stack = await startStack(crew, { ...options, directory, edge: { ADMIN_TOKEN, ...options.edge } });
+    await until(async () => (await fetch(`${stack!.url}/health/ready`)).ok);
+  });
+  afterAll(async () => {
+    await crew.dismiss();
+    await rm(directory, { recursive: true, force: true });
+  });
+  return () => {
+    if (stack === undefined) throw new Error("the stack is not up");
+    return stack;
+  };
+}
+
+/** Waits for a condition of another process, which no event tells. Bounded. */
+export async function until(condition: () => Promise<boolean> | boolean, withinMs = 15_000): Promise<void> {
+  const deadline = Date.now() + withinMs;
+  while (!(await condition())) {
+    if (Date.now() > deadline) throw new Error(`not within ${withinMs} ms: ${condition.toString()}`);
+    await new Promise((done) => setTimeout(done, 10));
+  }
+}
+
+export interface EngineState {
+  readonly slots_busy: number;
+  readonly deferred: number;
+  readonly requests: number;
+  readonly cancelled: number;
+  readonly completion_tokens_total: number;
+  readonly prompt_tokens_total: number;
+  readonly last_requests: readonly {
+    readonly method: string;
+    readonly path: string;
+    readonly headers: Readonly<Record<string, string>>;
+    readonly body_bytes: number;
+  }[];
+}
+
+/** What the engines themselves say. */
+export class Engines {
+  readonly ports: readonly number[];
+
+  constructor(ports: readonly number[]) {
+    this.ports = ports;
+  }
+
+  async states(): Promise<EngineState[]> {
+    return Promise.all(
+      this.ports.map(
+        async (port) => (await fetch(`http://127.0.0.1:${port}/sim/state`)).json() as Promise<EngineState>,
+      ),
+    );
+  }
+
+  async sum(field: "slots_busy" | "deferred" | "requests" | "cancelled" | "completion_tokens_total"): Promise<number> {
+    return (await this.states()).reduce((sum, state) => sum + state[field], 0);
+  }
+
+  async fault(faults: object, ports = this.ports): Promise<void> {
+    for (const port of ports) {
+      const response = await fetch(`http://127.0.0.1:${port}/sim/faults`, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify(faults),
+      });
+      if (!response.ok) throw new Error(`faults refused: ${await response.text()}`);
+    }
+  }
+}
