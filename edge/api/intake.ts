@@ -27,7 +27,7 @@ export interface Facts {
   readonly usage: boolean;
   /** The most that one choice may take; undefined where the client named no limit. */
   readonly maxTokens: number | undefined;
-  /** Choices in all: `n` for each prompt. */
+  /** Choices in all. */
   readonly n: number;
   /** Roughly the text that the model reads, in UTF-8; names of members count, media do not. */
   readonly promptBytes: number;
@@ -141,6 +141,9 @@ function notJson(what: string): Failure {
 
 function factsOf(body: JsonObject, endpoint: Endpoint): Facts {
   const { slice, prompts } = checkBody(body, endpoint.input);
+  // llama.cpp answers several prompts with a list of answers, which is not OpenAI's shape.
+  if (endpoint.input === "prompt" && prompts > 1)
+    throw new Failure("invalid_request", { param: "prompt", message: "`prompt` takes one prompt a request." });
   // With both, engines do not agree on which one counts.
   const limits = [slice.max_completion_tokens, slice.max_tokens].filter((limit) => limit != null);
   return {
@@ -149,7 +152,7 @@ function factsOf(body: JsonObject, endpoint: Endpoint): Facts {
     // The schema has seen to it that this is a stream.
     usage: slice.stream_options?.include_usage === true,
     maxTokens: limits.length === 0 ? undefined : Math.max(...limits),
-    n: (slice.n ?? 1) * prompts,
+    n: slice.n ?? 1,
     promptBytes: textBytes(body[endpoint.input]) + textBytes(body["tools"]) + textBytes(body["functions"]),
   };
 }

@@ -250,6 +250,11 @@ describe("the body of a request", () => {
   });
 });
 
+test("several prompts in one request are refused, naming the field", async () => {
+  const asked = readIntake(post('{"model":"m","prompt":["a","b"]}'), COMPLETIONS);
+  await expect(asked).rejects.toMatchObject({ public: { code: "invalid_request", param: "prompt" } });
+});
+
 describe("the facts", () => {
   const chat = (members: string): string => CHAT_TEXT.replace("{", `{${members},`);
   const rows: readonly [name: string, endpoint: Endpoint, body: string, facts: object][] = [
@@ -279,7 +284,7 @@ describe("the facts", () => {
     ["the last of two members", CHAT, chat('"max_tokens":900,"max_tokens":9'), { maxTokens: 9 }],
     ["n", CHAT, chat('"n":3'), { n: 3 }],
     ["n of null", CHAT, chat('"n":null'), { n: 1 }],
-    ["n of each prompt", COMPLETIONS, '{"model":"m","prompt":["a","b"],"n":3}', { n: 6, promptBytes: 2 }],
+    ["n of one prompt in a list", COMPLETIONS, '{"model":"m","prompt":["a"],"n":3}', { n: 3, promptBytes: 1 }],
     ["a prompt of tokens", COMPLETIONS, '{"model":"m","prompt":[1,2,3]}', { n: 1, promptBytes: 12 }],
     [
       "an input",
@@ -287,7 +292,7 @@ describe("the facts", () => {
       '{"model":"m","input":"abc"}',
       { stream: false, n: 1, promptBytes: 3, maxTokens: undefined },
     ],
-    ["inputs of tokens", EMBEDDINGS, '{"model":"m","input":[[1,2],[3]]}', { n: 2, promptBytes: 12 }],
+    ["inputs of tokens", EMBEDDINGS, '{"model":"m","input":[[1,2],[3]]}', { n: 1, promptBytes: 12 }],
     ["UTF-8 of two bytes", EMBEDDINGS, '{"model":"m","input":"éßжߐ"}', { promptBytes: 8 }],
     ["UTF-8 of three bytes", EMBEDDINGS, '{"model":"m","input":"中文"}', { promptBytes: 6 }],
     ["UTF-8 of four bytes", EMBEDDINGS, '{"model":"m","input":"😀"}', { promptBytes: 4 }],
