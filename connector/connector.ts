@@ -6,7 +6,7 @@ import type { Config } from "./config.ts";
 import { rewritePlain } from "./dialect/plain.ts";
 import { engineRefusal } from "./dialect/refusal.ts";
 import { engineRequest } from "./dialect/request.ts";
-import { makeScrub } from "./dialect/scrub.ts";
+import { makeScrub, type Scrub } from "./dialect/scrub.ts";
 import { rewriteStream } from "./dialect/sse.ts";
 import type { Exchange } from "./exchange/exchange.ts";
 import { type Engine, Serving, type Translation } from "./exchange/serve.ts";
@@ -47,6 +47,7 @@ export class Connector {
   readonly #pools = new Map<string, Pool>();
   readonly #engines = new Map<string, Engine>();
   readonly #shards = new Map<number, Shard>();
+  readonly #scrubs = new Map<string, Scrub>();
   readonly #timers: NodeJS.Timeout[] = [];
   #expected = 1;
   #refused = 0;
@@ -157,7 +158,7 @@ export class Connector {
     const serving = new Serving({
       exchange,
       engine,
-      translation: translationOf(open, this.#internalNames()),
+      translation: this.#translationOf(open),
       now: Date.now,
     });
     services.add(serving);
@@ -188,10 +189,6 @@ export class Connector {
     for (const { uplink } of this.#shards.values()) uplink.session?.report();
   }
 
-  #internalNames(): string[] {
-    return [...this.#pools.keys()];
-  }
-
   #running(): number {
     let running = 0;
     for (const { table } of this.#shards.values()) running += table.running;
@@ -201,18 +198,27 @@ export class Connector {
   #every(ms: number, work: () => void): void {
     this.#timers.push(setInterval(work, ms));
   }
-}
 
-/** The dialect of one exchange; the backend's words pass as they are. */
-function translationOf(open: Open, internal: string[]): Translation | null {
-  const { dialect, target } = open;
-  if (dialect === null) return null;
-  const { model, stream, usage, max_tokens: maxTokens } = dialect;
-  const scrub = makeScrub({ internal, public: model });
-  return {
-    request: (body) =>
-      engineRequest(body, { model: target, stream, ...(maxTokens === undefined ? {} : { maxTokens }) }),
-    answer: (isEvents) => (isEvents ? rewriteStream({ model, usage, scrub }) : rewritePlain({ model, scrub })),
-    refusal: (status, body) => engineRefusal(status, body, scrub),
-  };
+  /** The dialect of one exchange; the backend's words pass as they are. */
+  #translationOf({ dialect, target }: Open): Translation | null {
+    if (dialect === null) return null;
+    const { model, stream, usage, max_tokens: maxTokens } = dialect;
+    const scrub = this.#scrubFor(model);
+    return {
+      request: (body) =>
+        engineRequest(body, { model: target, stream, ...(maxTokens === undefined ? {} : { maxTokens }) }),
+      answer: (isEvents) => (isEvents ? rewriteStream({ model, usage, scrub }) : rewritePlain({ model, scrub })),
+      refusal: (status, body) => engineRefusal(status, body, scrub),
+    };
+  }
+
+  /** One for each public name: they are few, and the patterns in it are not free to make. */
+  #scrubFor(model: string): Scrub {
+    const known = this.#scrubs.get(model);
+    if (known !== undefined) return known;
+    const scrub = makeScrub({ internal: [...this.#pools.keys()], public: model });
+    // A public name is whatever the edge says it is; a dozen are normal.
+    if (this.#scrubs.size < 100) this.#scrubs.set(model, scrub);
+    return scrub;
+  }
 }

@@ -5,8 +5,11 @@ import type { PublicFailure } from "./errors.ts";
 import type { HeaderPairs } from "./headers.ts";
 import type { Dialect, PoolReport } from "./wire/messages.ts";
 
-/** Carries an {@link ExchangeRequest} as JSON; the body of the call is the client's body. */
+/** Carries an {@link ExchangeRequest} as JSON; the body of the call is the client's body, unless it is in {@link BODY_HEADER}. */
 export const EXCHANGE_HEADER = "x-heartcode-exchange";
+/** A small body in base64: a call without a body of its own costs the runtime a fifth to a third less (workerd 1.20261023). */
+export const BODY_HEADER = "x-heartcode-body";
+export const HEADER_BODY_BYTES = 8 * 1024;
 /** On an answer of the hub that is not the engine's: a {@link PublicFailure} as JSON. */
 export const FAILURE_HEADER = "x-heartcode-failure";
 /** On a streamed answer: who serves it, so that it can be resumed. */

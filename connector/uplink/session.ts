@@ -205,7 +205,7 @@ export class Session {
       lane.refuse({ code: "model_unavailable", retryable: true });
       return;
     }
-    this.#inbox.open(frame.channel, 0, EXCHANGE_WINDOW_BYTES);
+    this.#inbox.open(frame.channel, 0, EXCHANGE_WINDOW_BYTES, 0);
     this.#board(lane, this.#options.host.open(open, lane));
   }
 
@@ -219,7 +219,7 @@ export class Session {
     const bytes = frame.payload.byteLength;
     if (!this.#inbox.receive(frame.channel, bytes)) return;
     this.#passengers.get(frame.channel)?.guest.body(frame.payload);
-    const credit = this.#inbox.consume(frame.channel, bytes, Number.MAX_SAFE_INTEGER);
+    const credit = this.#inbox.consume(frame.channel, bytes, Number.MAX_SAFE_INTEGER, 0);
     if (credit !== null) this.#control(credit);
   }
 

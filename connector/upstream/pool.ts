@@ -246,6 +246,14 @@ export class Pool {
     return null;
   }
 
+  /** The client is told little; here is the rest. Who is turned away for want of room is counted, not told one by one. */
+  #log(failure: Failure): void {
+    const { code, detail, cause } = failure;
+    if (code === "upstream_error" || code === "upstream_timeout")
+      this.#deps.log.warn({ pool: this.config.model, code, detail }, "a request has failed");
+    if (code === "internal_error") this.#deps.log.error({ pool: this.config.model, err: cause }, detail ?? code);
+  }
+
   #codeOf(loss: Loss): "upstream_timeout" | "upstream_error" | "model_unavailable" {
     if (loss === "silent") return "upstream_timeout";
     // The last one has just turned out not to be there.
@@ -264,18 +272,25 @@ export class Pool {
         if (origin === undefined) throw new RangeError(`no upstream ${index}`);
         return origin.send(request, handler);
       },
-      released: (index, since) => {
-        this.#balancer.release(index);
+      released: (index, since, isKept) => {
         this.#drain.record(this.#deps.now() - since);
-        this.#pumpSoon();
+        const free = () => {
+          this.#balancer.release(index);
+          this.#pumpSoon();
+        };
+        // undici takes a connection back a turn after its answer. Before that the next request would open another,
+        // and an engine would hold twice as many as it has slots.
+        if (isKept) queueMicrotask(() => setImmediate(free));
+        else free();
       },
       left: (run) => this.#forget(run),
       tooLate: (run) => this.#again.get(run) ?? this.#full(),
       succeeded: (index) => this.#watch.succeeded(index),
       lost: (run, index, loss, cause) => this.#afterLoss(run, index, loss, cause),
       broke: (index) => this.#watch.blame(index, "reset"),
-      over: (run) => {
+      over: (run, failure) => {
         this.#runs.delete(run);
+        if (failure !== null) this.#log(failure);
         if (this.#runs.size === 0) for (const resolve of this.#onIdle.splice(0)) resolve();
       },
     };

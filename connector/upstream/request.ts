@@ -43,6 +43,7 @@ export interface Clock {
 export interface Log {
   info(fields: object, message: string): void;
   warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
 }
 
 /** ms. */

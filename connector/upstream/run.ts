@@ -11,8 +11,8 @@ import type { BreakKind, SendHandler, Sending } from "./send.ts";
 export interface RunHost extends Clock {
   nameOf(index: number): string;
   send(index: number, request: UpstreamRequest, handler: SendHandler): Sending;
-  /** The slot is free, held since `since`. */
-  released(index: number, since: number): void;
+  /** The slot is free, held since `since`; its connection is kept for the next, or it is gone. */
+  released(index: number, since: number, isKept: boolean): void;
   /** It waits no more. */
   left(run: Run): void;
   /** Its deadline has passed while it waited. */
@@ -22,8 +22,8 @@ export interface RunHost extends Clock {
   lost(run: Run, index: number, loss: Loss, cause: Error | null): Failure | null;
   /** The answer broke off. */
   broke(index: number): void;
-  /** Neither onEnd nor onFailure is to come any more. */
-  over(run: Run): void;
+  /** It has ended; with what, if it was no good end. */
+  over(run: Run, failure: Failure | null): void;
 }
 
 const LOSS_OF_BREAK: Readonly<Record<BreakKind, Loss>> = {
@@ -95,7 +95,7 @@ export class Run implements Running, Ticket {
     if (!this.#close()) return;
     if (this.#index === null) this.#host.left(this);
     this.#drop();
-    this.#host.over(this);
+    this.#host.over(this, null);
   }
 
   resume(): void {
@@ -105,7 +105,7 @@ export class Run implements Running, Ticket {
   fail(failure: Failure): void {
     if (!this.#close()) return;
     this.#drop();
-    this.#host.over(this);
+    this.#host.over(this, failure);
     this.#handler.onFailure(failure);
   }
 
@@ -121,10 +121,11 @@ export class Run implements Running, Ticket {
 
   #onEnd(): void {
     if (this.#index !== null) this.#host.succeeded(this.#index);
+    // Before it is over: a reader that throws at the end must hear of a failure.
+    this.#hand(() => this.#handler.onEnd());
     if (!this.#close()) return;
-    this.#drop();
-    this.#host.over(this);
-    this.#handler.onEnd();
+    this.#drop(true);
+    this.#host.over(this, null);
   }
 
   #onBreak(kind: BreakKind, cause: Error | null): void {
@@ -161,13 +162,13 @@ export class Run implements Running, Ticket {
   }
 
   /** Ends the attempt, if there is one, and gives its slot back. */
-  #drop(): void {
+  #drop(isKept = false): void {
     const index = this.#index;
     if (index === null) return;
     this.#sending?.abort();
     this.#sending = null;
     this.#index = null;
-    this.#host.released(index, this.#sentAt);
+    this.#host.released(index, this.#sentAt, isKept);
   }
 
   /** A handler that throws has a defect; its exchange must end all the same. */

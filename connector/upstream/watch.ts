@@ -74,12 +74,12 @@ export class Watch {
 
   /** An attempt was lost there. */
   blame(index: number, loss: Loss): void {
-    // A connection that was being closed says nothing of the upstream.
+    this.#probers[index]?.hurry();
+    // A connection that was being closed says nothing of the upstream; if it was a crash, the probe tells.
     if (loss === "stale") return;
     if (loss === "connect") this.#health.met(index, "down");
     if (loss === "refused") this.#health.met(index, "loading");
     this.#health.failed(index, this.#options.clock.now());
-    this.#probers[index]?.hurry();
     this.#look();
   }
 

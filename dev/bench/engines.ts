@@ -1,7 +1,7 @@
 // The simulated engines: one process for chat and one for embeddings, so that a long embedding answer costs the chat
 // engine nothing and every delay of a token is the road's.
 import { fileURLToPath } from "node:url";
-import type { Crew } from "./child.ts";
+import type { Crew } from "../crew.ts";
 import { Connection, requestBytes } from "./connection.ts";
 import { ENGINE_MODELS, type EnginePorts } from "./road.ts";
 

@@ -40,6 +40,7 @@ export async function loadGap(load: GapLoad, signal: AbortSignal): Promise<GapRe
   const quiet: number[] = [];
   const loaded: number[] = [];
   let phase: number[] | null = null;
+  let stalled = false;
 
   const follow = async (): Promise<void> => {
     const connection = new Connection(load.target.port);
@@ -58,7 +59,8 @@ export async function loadGap(load: GapLoad, signal: AbortSignal): Promise<GapRe
       const wrong = status === 200 ? check.verdict(tokens) : `status ${status}`;
       if (wrong !== null) throw new Error(wrong);
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
+      const said = error instanceof Error ? error.message : String(error);
+      const reason = stalled ? `stalled after ${check.tokens > 0 ? "some" : "no"} tokens` : said;
       failures[reason] = (failures[reason] ?? 0) + 1;
     } finally {
       connection.destroy();
@@ -87,7 +89,10 @@ export async function loadGap(load: GapLoad, signal: AbortSignal): Promise<GapRe
     await pause(load.ms, signal);
     phase = null;
     const disturbance = await disturbed;
-    const late = setTimeout(cut, DRAIN_MS);
+    const late = setTimeout(() => {
+      stalled = true;
+      cut();
+    }, DRAIN_MS);
     await Promise.all(running).finally(() => clearTimeout(late));
     return { quiet: slice(quiet, load.ms, {}), loaded: slice(loaded, load.ms, failures), disturbance };
   } finally {

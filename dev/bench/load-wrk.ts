@@ -2,7 +2,7 @@
 // wrk has counted as one line of JSON, because the report for people is rounded to three digits.
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { run } from "./child.ts";
+import { run } from "../crew.ts";
 import type { PlainLoad } from "./load-plain.ts";
 import type { Failures, Slice } from "./measure.ts";
 

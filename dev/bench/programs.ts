@@ -2,7 +2,7 @@
 import { access, constants, readFile } from "node:fs/promises";
 import { arch, cpus, release } from "node:os";
 import { delimiter, join } from "node:path";
-import { run } from "./child.ts";
+import { run } from "../crew.ts";
 
 // Debian keeps servers outside the PATH of ordinary users.
 const PLACES = [...(process.env.PATH ?? "").split(delimiter), "/usr/sbin", "/usr/local/sbin"];

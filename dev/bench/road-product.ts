@@ -4,7 +4,7 @@ import { randomBytes } from "node:crypto";
 import { access, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { type Crew, run } from "./child.ts";
+import { type Crew, run } from "../crew.ts";
 import { answers, freePorts } from "./ports.ts";
 import { ENGINE_MODELS, type EnginePorts, type Road, type Target } from "./road.ts";
 

@@ -4,7 +4,7 @@ import { rmdirSync } from "node:fs";
 import { chmod, mkdir, stat, writeFile } from "node:fs/promises";
 import { userInfo } from "node:os";
 import { join } from "node:path";
-import { type Crew, run } from "./child.ts";
+import { type Crew, run } from "../crew.ts";
 import { answers, freePorts } from "./ports.ts";
 import { find } from "./programs.ts";
 import { type EnginePorts, plainRoad, type Road } from "./road.ts";

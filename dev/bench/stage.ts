@@ -2,7 +2,7 @@
 // out with a line that says why.
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { Crew } from "./child.ts";
+import { Crew } from "../crew.ts";
 import { embedAnswers, startEngines } from "./engines.ts";
 import { askUntil, smallChat } from "./questions.ts";
 import { directRoad, type EnginePorts, type Road, type RoadName } from "./road.ts";

@@ -21,11 +21,12 @@ const program = new Command("edge")
   .option("--host <address>", "address to listen on", "127.0.0.1")
   .option("--state <folder>", "what the Durable Objects keep", ".state/edge")
   .option("--connector-keys <file>", "JWK set of the connectors that may dial in (else the setting CONNECTOR_KEYS)")
+  .option("--inspect <port>", "open the Worker to Chrome DevTools", port)
   .addHelpText("after", `\nSettings come from the environment: ${VARIABLES.join(", ")}.`)
   .showHelpAfterError("(--help tells more)")
   .parse();
 
-const options = program.opts<{ port: number; host: string; state: string; connectorKeys?: string }>();
+const options = program.opts<{ port: number; host: string; state: string; connectorKeys?: string; inspect?: number }>();
 
 function port(text: string): number {
   const value = Number(text);
@@ -59,7 +60,14 @@ try {
 try {
   const bundle = await buildWorker();
   const { host } = options;
-  const workerd = await startWorkerd({ bundle, state: resolve(options.state), host, port: options.port, settings });
+  const workerd = await startWorkerd({
+    bundle,
+    state: resolve(options.state),
+    host,
+    port: options.port,
+    settings,
+    ...(options.inspect === undefined ? {} : { inspect: options.inspect }),
+  });
   let stopping = false;
   const stop = async (): Promise<void> => {
     stopping = true;

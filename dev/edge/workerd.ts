@@ -16,6 +16,8 @@ export interface WorkerdOptions {
   readonly host: string;
   /** 0: a free one. */
   readonly port: number;
+  /** Port for Chrome DevTools, on the same address. */
+  readonly inspect?: number;
   /** The Worker's variables and secrets: in the process environment, never on disk or in arguments. */
   readonly settings: Readonly<Record<string, string>>;
 }
@@ -30,11 +32,12 @@ export interface Workerd {
 
 /** @throws Error in one line if it does not come up. */
 export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
-  const { bundle, state, host, port, settings } = options;
+  const { bundle, state, host, port, settings, inspect } = options;
   await mkdir(join(state, "do"), { recursive: true });
   const file = join(state, "workerd.capnp");
   await writeFile(file, configOf(relative(state, join(bundle, "worker.js")), `${host}:${port}`, Object.keys(settings)));
-  const child = spawn(WORKERD, ["serve", file, "--control-fd=3"], {
+  const inspector = inspect === undefined ? [] : [`--inspector-addr=${host}:${inspect}`];
+  const child = spawn(WORKERD, ["serve", file, "--control-fd=3", ...inspector], {
     cwd: state,
     env: { ...settings },
     stdio: ["ignore", "inherit", "pipe", "pipe"],

@@ -69,8 +69,21 @@ function checkHeaders(headers: Headers, most: number): void {
   if (Number(headers.get("content-length")) > most) throw tooLarge(most);
 }
 
-/** Into one buffer that grows: it may come in chunks of one byte, and a list of those takes a hundred times the memory. */
+/** In one piece where its size is declared: that costs the platform one call. Anything else is counted as it comes. */
 async function readBody(request: Request, most: number): Promise<Uint8Array> {
+  const declared = request.headers.get("content-length");
+  if (declared === null || !(Number(declared) <= most)) return readChunks(request, most);
+  try {
+    const bytes = new Uint8Array(await request.arrayBuffer());
+    if (bytes.byteLength <= most) return bytes;
+  } catch (cause) {
+    throw endedEarly(cause);
+  }
+  throw tooLarge(most);
+}
+
+/** Into one buffer that grows: it may come in chunks of one byte, and a list of those takes a hundred times the memory. */
+async function readChunks(request: Request, most: number): Promise<Uint8Array> {
   const reader = request.body?.getReader();
   let held: Uint8Array = new Uint8Array(0);
   let length = 0;
@@ -102,9 +115,13 @@ async function next(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<Ui
   try {
     return (await reader.read()).value;
   } catch (cause) {
-    // The client has left, as a rule: nobody reads this, but it is no defect of ours either.
-    throw new Failure("invalid_request", { message: "The request body ended too early.", cause });
+    throw endedEarly(cause);
   }
+}
+
+/** The client has left, as a rule: nobody reads this, but it is no defect of ours either. */
+function endedEarly(cause: unknown): Failure {
+  return new Failure("invalid_request", { message: "The request body ended too early.", cause });
 }
 
 function tooLarge(most: number): Failure {

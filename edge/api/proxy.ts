@@ -2,10 +2,12 @@
 import { errorEvent, Failure } from "../../shared/errors.ts";
 import { allowHeaders, REQUEST_HEADERS } from "../../shared/headers.ts";
 import {
+  BODY_HEADER,
   CONNECTOR_HEADER,
   type Credentials,
   EXCHANGE_HEADER,
   type ExchangeRequest,
+  HEADER_BODY_BYTES,
   type ResumeRequest,
   readFailure,
 } from "../../shared/hop.ts";
@@ -73,12 +75,17 @@ async function call(
   body: Uint8Array,
   signal: AbortSignal,
 ): Promise<Response> {
-  const headers = { [EXCHANGE_HEADER]: JSON.stringify(exchange) };
+  const inHeader = body.byteLength <= HEADER_BODY_BYTES;
+  const headers = {
+    [EXCHANGE_HEADER]: JSON.stringify(exchange),
+    ...(inHeader ? { [BODY_HEADER]: btoa(String.fromCharCode(...body)) } : {}),
+  };
+  const init = { method: "POST", headers, signal, ...(inHeader ? {} : { body }) };
   let last: unknown;
   for (const pause of RECALL_PAUSES_MS) {
     if (pause > 0) await sleep(pause);
     try {
-      return await hubOf(env, shard).fetch("http://hub/", { method: "POST", headers, body, signal });
+      return await hubOf(env, shard).fetch("http://hub/", init);
     } catch (error) {
       if (signal.aborted) throw error;
       last = error;

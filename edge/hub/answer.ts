@@ -10,7 +10,7 @@ import type { Exchange, Reader } from "./exchange.ts";
 const PULL_BYTES = 64 * 1024;
 
 interface Board {
-  take(exchange: Exchange, max: number): Uint8Array;
+  take(exchange: Exchange, max: number, now: number): Uint8Array;
   cancel(exchange: Exchange): void;
 }
 
@@ -60,7 +60,7 @@ export class Answer implements Reader {
     const head = await this.#started.promise;
     if (head === null) return failed(this.#failure ?? { code: "internal_error" });
     const headers = [...head.headers, ...extra];
-    if (exchange.end !== null && this.#failure === null && exchange.unread <= PULL_BYTES) {
+    if ((exchange.end !== null && this.#failure === null && exchange.unread <= PULL_BYTES, Date.now())) {
       return new Response(this.#whole(exchange), { status: head.status, headers });
     }
     const { connector, instance } = exchange.owner ?? { connector: "", instance: "" };
@@ -70,12 +70,12 @@ export class Answer implements Reader {
 
   /** A small answer that came in one message goes out in one piece: no stream, no wrapping in the Worker. */
   #whole(exchange: Exchange): Uint8Array {
-    const first = this.#board.take(exchange, PULL_BYTES);
+    const first = this.#board.take(exchange, PULL_BYTES, Date.now());
     if (exchange.unread === 0) return first;
     const whole = new Uint8Array(first.byteLength + exchange.unread);
     whole.set(first);
     for (let at = first.byteLength; at < whole.byteLength; ) {
-      const next = this.#board.take(exchange, PULL_BYTES);
+      const next = this.#board.take(exchange, PULL_BYTES, Date.now());
       whole.set(next, at);
       at += next.byteLength;
     }
@@ -85,7 +85,7 @@ export class Answer implements Reader {
   #stream(exchange: Exchange): ReadableStream<Uint8Array> {
     const pull = async (controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> => {
       for (;;) {
-        const bytes = this.#board.take(exchange, PULL_BYTES);
+        const bytes = this.#board.take(exchange, PULL_BYTES, Date.now());
         if (bytes.byteLength > 0) return controller.enqueue(bytes);
         if (this.#failure !== null) return controller.error(new Error(this.#failure.code));
         if (exchange.end !== null) return controller.close();

@@ -15,19 +15,19 @@ export function freeOn(links: Iterable<Link>, link: Link): number {
 }
 
 /** OPEN, and as much of the body as there is credit for. */
-export function sendOpen(exchange: Exchange, order: Order, link: Link, free: number): void {
+export function sendOpen(exchange: Exchange, order: Order, link: Link, free: number, now: number): void {
   const limit = firstWindow(free, order.dialect?.stream === true);
-  board(exchange, link, 0, limit);
+  board(exchange, link, 0, limit, now);
   exchange.attempts += 1;
   const open: Open = { ...order, attempt: exchange.attempts, limit };
   link.control(jsonFrame(FrameType.OPEN, exchange.channel, open));
   link.outbox.open(exchange.channel, exchange.body, 0, link.state.windows.exchange);
 }
 
-export function sendResume(exchange: Exchange, link: Link, free: number): void {
+export function sendResume(exchange: Exchange, link: Link, free: number, now: number): void {
   const window = firstWindow(free, false);
   const offset = exchange.wanted;
-  board(exchange, link, offset, window);
+  board(exchange, link, offset, window, now);
   const head = exchange.head === null;
   const resume: Resume = { exchange: exchange.id, offset, head, limit: offset + window };
   link.control(jsonFrame(FrameType.RESUME, exchange.channel, resume));
@@ -51,8 +51,8 @@ export function leave(exchange: Exchange): void {
   exchange.link = null;
 }
 
-function board(exchange: Exchange, link: Link, offset: number, window: number): void {
+function board(exchange: Exchange, link: Link, offset: number, window: number, now: number): void {
   exchange.link = link;
   exchange.channel = link.take(exchange);
-  link.inbox.open(exchange.channel, offset, window);
+  link.inbox.open(exchange.channel, offset, window, now);
 }

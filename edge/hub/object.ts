@@ -3,6 +3,7 @@ import { DurableObject } from "cloudflare:workers";
 import type { PublicFailure } from "../../shared/errors.ts";
 import type { HeaderPairs } from "../../shared/headers.ts";
 import {
+  BODY_HEADER,
   EXCHANGE_HEADER,
   type ExchangeRequest,
   type HubStatus,
@@ -153,9 +154,10 @@ export abstract class HubObject<Env> extends DurableObject<Env> {
     const admission = await this.admit(asked, Date.now());
     if ("failure" in admission) return failed(admission.failure);
     if (request.signal.aborted) return failed({ code: "internal_error" });
-    const length = Number(request.headers.get("content-length"));
     const body = new Spool();
-    if (length <= BODY_AHEAD_BYTES) body.append(new Uint8Array(await request.arrayBuffer()));
+    const inHeader = request.headers.get(BODY_HEADER);
+    const length = inHeader === null ? Number(request.headers.get("content-length")) : append(body, inHeader);
+    if (inHeader === null && length <= BODY_AHEAD_BYTES) body.append(new Uint8Array(await request.arrayBuffer()));
     const { tier, tenant, maxTokens } = admission;
     const order: Order = {
       exchange: asked.id,
@@ -260,6 +262,12 @@ export abstract class HubObject<Env> extends DurableObject<Env> {
       this.#tickWhileBusy();
     }, TICK_MS);
   }
+}
+
+/** @returns how many bytes there were. */
+function append(body: Spool, base64: string): number {
+  body.append(Uint8Array.from(atob(base64), (character) => character.charCodeAt(0)));
+  return body.end;
 }
 
 async function readAnswer(

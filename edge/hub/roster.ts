@@ -11,6 +11,8 @@ export interface Candidate {
   /** It missed an ACCEPT and has not been heard since. */
   readonly suspect: boolean;
   readonly heardAt: number;
+  /** So many of its readers stand still that nothing is left to grant. */
+  readonly isFull: boolean;
   readonly pools: readonly PoolReport[];
   /** Exchanges of a target that this hub runs on it. */
   load(target: string): number;
@@ -43,7 +45,7 @@ export function choose<C extends Candidate>(
 
 /** How many exchanges of `target` a candidate can run at once; 0 if it must not be used for it. */
 function capacity(candidate: Candidate, target: string, now: number): number {
-  if (!isLive(candidate, now)) return 0;
+  if (!isLive(candidate, now) || candidate.isFull) return 0;
   if (target === BACKEND) return 1;
   for (const pool of candidate.pools) {
     if (pool.model === target && pool.healthy > 0) return Math.max(1, pool.slots);

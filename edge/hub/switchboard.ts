@@ -2,10 +2,10 @@
 // No I/O, no clock, no chance: time comes in, messages go out through each link's transport, effects on the
 // request's side through its reader. Frames that arrive are read in receive.ts and end up in the methods here.
 import { isErrorCode, type PublicFailure } from "../../shared/errors.ts";
+import type { ResumeRequest } from "../../shared/hop.ts";
 import { CloseCode, FrameType } from "../../shared/wire/frames.ts";
 import { type End, jsonFrame } from "../../shared/wire/messages.ts";
 import { Spool } from "../../shared/wire/spool.ts";
-import { GROWTH_SHARE, LEAST_WINDOW_BYTES } from "../../shared/wire/windows.ts";
 import { freeOn, leave, letGoOfSent, sendOpen, sendResume } from "./boarding.ts";
 import { brokenOff, failureOf } from "./endings.ts";
 import { Exchange, type Order, type Reader } from "./exchange.ts";
@@ -18,8 +18,6 @@ export const ACCEPT_WITHIN_MS = 2_000;
 export const HOLD_MS = 2_000;
 /** How long an answer waits for its connector to come back. */
 export const REATTACH_WITHIN_MS = 10_000;
-/** With less than that to grant a socket takes no further exchange: there are readers enough that stand still. */
-const FULL_BELOW_BYTES = LEAST_WINDOW_BYTES / GROWTH_SHARE;
 /** A socket that missed so many ACCEPTs in a row is closed. */
 const MISSED_ACCEPTS = 2;
 
@@ -33,9 +31,13 @@ export class Switchboard {
   readonly shards: number;
   readonly #events: SwitchboardEvents;
   readonly #exchanges = new Set<Exchange>();
+  /** Of these, the ones that no socket has: the first to come is the first to go. */
+  readonly #waiting = new Set<Exchange>();
   /** Ids of what broke off for good while its answer ran: a Worker that asks to go on is told so at once. */
   readonly #brokenOff = new RecentIds(1_000);
   #turn = 0;
+  /** ms; when this was last told the time. */
+  #now = 0;
   /** Sockets closed because the peer broke the wire. */
   violations = 0;
   resumed = 0;
@@ -67,17 +69,14 @@ export class Switchboard {
   open(order: Order, body: Spool, reader: Reader, now: number): Exchange {
     const exchange = new Exchange(order.exchange, order.target, order, body, reader);
     this.#exchanges.add(exchange);
+    this.#now = now;
     exchange.deadline = now + HOLD_MS;
     this.#dispatch(exchange, now);
     return exchange;
   }
 
   /** Goes on with an exchange whose hub was lost, at the connector that answers for it. */
-  resume(
-    from: { id: string; target: string; connector: string; instance: string; offset: number; head: boolean },
-    reader: Reader,
-    now: number,
-  ): Exchange {
+  resume(from: ResumeRequest, reader: Reader, now: number): Exchange {
     const exchange = new Exchange(from.id, from.target, null, new Spool(), reader, from.offset);
     if (!from.head) exchange.head = { status: 200, headers: [] };
     exchange.owner = { connector: from.connector, instance: from.instance };
@@ -98,11 +97,11 @@ export class Switchboard {
   }
 
   /** Takes bytes of the answer for the reader, and grants credit for them. */
-  take(exchange: Exchange, max: number): Uint8Array {
+  take(exchange: Exchange, max: number, now: number): Uint8Array {
     const bytes = exchange.read(max);
     const { link, channel } = exchange;
     if (link !== null && bytes.byteLength > 0) {
-      const credit = link.inbox.consume(channel, bytes.byteLength, freeOn(this.links, link));
+      const credit = link.inbox.consume(channel, bytes.byteLength, freeOn(this.links, link), now);
       if (exchange.end === null && credit !== null) link.control(credit);
       const socket = link.inbox.socketCredit();
       if (socket !== null) link.control(socket);
@@ -135,6 +134,7 @@ export class Switchboard {
 
   /** Must be called a few times a second while something runs. */
   tick(now: number): void {
+    this.#now = now;
     for (const exchange of [...this.#exchanges]) {
       if (now < exchange.deadline) continue;
       if (exchange.state === "opened") this.#missedAccept(exchange, now);
@@ -163,7 +163,7 @@ export class Switchboard {
 
   /** Capacity has come or changed: what waits may now find a place. */
   offer(now: number): void {
-    for (const exchange of [...this.#exchanges]) if (exchange.state === "waiting") this.#dispatch(exchange, now);
+    for (const exchange of [...this.#waiting]) this.#dispatch(exchange, now);
   }
 
   accepted(exchange: Exchange): void {
@@ -214,14 +214,16 @@ export class Switchboard {
     const { order } = exchange;
     if (order === null) return;
     this.#turn += 1;
-    const candidates = [...this.links].filter(
-      (link) => !exchange.refusedBy.has(link.state.connector) && link.inbox.free >= FULL_BELOW_BYTES,
-    );
+    const candidates = [...this.links].filter((link) => !exchange.refusedBy.has(link.state.connector));
     const link = choose(candidates, order.target, now, this.#turn);
-    if (link === undefined) return;
+    if (link === undefined) {
+      this.#waiting.add(exchange);
+      return;
+    }
+    this.#waiting.delete(exchange);
     exchange.state = "opened";
     exchange.deadline = now + ACCEPT_WITHIN_MS;
-    sendOpen(exchange, order, link, freeOn(this.links, link));
+    sendOpen(exchange, order, link, freeOn(this.links, link), now);
     this.bodyGrew(exchange);
   }
 
@@ -231,7 +233,7 @@ export class Switchboard {
     if (owner.connector !== link.state.connector || owner.instance !== link.state.instance) return false;
     exchange.state = "opened";
     exchange.deadline = now + ACCEPT_WITHIN_MS;
-    sendResume(exchange, link, freeOn(this.links, link));
+    sendResume(exchange, link, freeOn(this.links, link), now);
     link.flush();
     this.resumed += 1;
     return true;
@@ -276,10 +278,13 @@ export class Switchboard {
     const { link } = exchange;
     exchange.state = "over";
     this.#exchanges.delete(exchange);
+    this.#waiting.delete(exchange);
     leave(exchange);
     const credit = link?.inbox.socketCredit();
     if (credit) link?.control(credit);
     link?.flush();
+    // What it had granted is free: the first that waits may have it.
+    for (const next of this.#waiting) return this.#dispatch(next, this.#now);
   }
 
   #flush(link: Link): void {

@@ -18,11 +18,14 @@ interface Account {
   window: number;
   /** Consumed since then. */
   ungranted: number;
+  grantedAt: number;
 }
 
 /** Raising the socket's limit in steps of an eighth keeps at least 7/8 of the window usable at any time. */
 const SOCKET_STEP = 8;
 const CHANNEL_SHARE = 3 / 4;
+/** Four times what tokens come to: 50 a second, 300 bytes each. */
+const BULK_BYTES_PER_MS = 60;
 
 export class Inbox {
   readonly #window: number;
@@ -64,8 +67,15 @@ export class Inbox {
   }
 
   /** A channel whose next byte has offset `from` and that may be sent `window` bytes from there. */
-  open(channel: number, from: number, window: number): void {
-    this.#channels.set(channel, { received: from, consumed: from, limit: from + window, window, ungranted: 0 });
+  open(channel: number, from: number, window: number, now: number): void {
+    this.#channels.set(channel, {
+      received: from,
+      consumed: from,
+      limit: from + window,
+      window,
+      ungranted: 0,
+      grantedAt: now,
+    });
     this.#outstanding += window;
   }
 
@@ -89,12 +99,13 @@ export class Inbox {
 
   /**
    * Bytes have been taken by the reader.
-   * A sender that had used its limit up gets twice the window next time; more than was just consumed is only granted out of
-   * a share of what is free, so what is outstanding never outgrows it.
+   * A channel that moves in bulk gets twice the window next time; one that carries tokens keeps what it has. More than was just
+   * consumed is only granted out of a share of what is free, so what is outstanding never outgrows it.
    * @param free bytes that may still be granted, over everything that this channel shares with others.
+   * @param now ms.
    * @returns the CREDIT of the channel, if it is time for one: at half a window.
    */
-  consume(channel: number, bytes: number, free: number): Frame | null {
+  consume(channel: number, bytes: number, free: number, now: number): Frame | null {
     const account = this.#channels.get(channel);
     if (account === undefined) return null;
     account.consumed += bytes;
@@ -103,13 +114,14 @@ export class Inbox {
     account.ungranted += bytes;
     const ahead = account.limit - account.consumed;
     if (ahead > account.window / 2) return null;
-    const wasBlocked = account.received === account.limit;
-    const wanted = wasBlocked ? Math.min(account.window * 2, EXCHANGE_WINDOW_BYTES) : account.window;
+    const isBulk = account.ungranted > BULK_BYTES_PER_MS * (now - account.grantedAt);
+    const wanted = isBulk ? Math.min(account.window * 2, EXCHANGE_WINDOW_BYTES) : account.window;
     const affordable = Math.max(account.ungranted, Math.floor((free + bytes) * GROWTH_SHARE));
     const grant = Math.min(wanted - ahead, affordable);
     account.window = ahead + grant;
     account.limit += grant;
     account.ungranted = 0;
+    account.grantedAt = now;
     this.#outstanding += grant;
     return creditFrame(channel, account.limit);
   }

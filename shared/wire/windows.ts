@@ -2,9 +2,11 @@
 // not known: so the first window is small, a piece of what is still free, and grows only for a channel that uses it up.
 const STREAM_BYTES = 8 * 1024;
 const PLAIN_BYTES = 64 * 1024;
+/** Where much is granted already a plain answer begins with that; most are smaller. */
+const SMALL_BYTES = 4 * 1024;
 /** No single channel takes more than this share of what is free. */
 export const GROWTH_SHARE = 1 / 8;
-const PLAIN_SHARE = 1 / 32;
+const PLAIN_SHARE = 1 / 64;
 /** Below this a channel could not even carry a head's worth of tokens: the socket is full. */
 export const LEAST_WINDOW_BYTES = 512;
 
@@ -13,6 +15,7 @@ export const LEAST_WINDOW_BYTES = 512;
  * @returns bytes; below {@link LEAST_WINDOW_BYTES} where nothing more should be opened.
  */
 export function firstWindow(free: number, isStream: boolean): number {
-  const small = Math.min(STREAM_BYTES, free * GROWTH_SHARE);
-  return Math.floor(isStream ? small : Math.max(small, Math.min(PLAIN_BYTES, free * PLAIN_SHARE)));
+  const share = free * GROWTH_SHARE;
+  const plain = Math.max(SMALL_BYTES, Math.min(PLAIN_BYTES, free * PLAIN_SHARE));
+  return Math.floor(Math.min(isStream ? STREAM_BYTES : plain, share));
 }

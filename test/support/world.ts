@@ -112,9 +112,9 @@ export class Client implements Reader {
     this.failure = failure;
   }
 
-  read(board: Switchboard, most: number): void {
+  read(board: Switchboard, most: number, now: number): void {
     if (this.exchange === null || this.ended === "cancelled") return;
-    const bytes = board.take(this.exchange, most);
+    const bytes = board.take(this.exchange, most, now);
     if (Buffer.compare(bytes, bytesOf(this.seed, this.got, this.got + bytes.byteLength)) !== 0) {
       throw new Error(`exchange ${this.seed}: wrong bytes behind ${this.got}`);
     }
@@ -306,7 +306,7 @@ export class World {
       }
       for (const client of this.clients) {
         this.feed(client, 100_000);
-        client.read(this.board, 65_536);
+        client.read(this.board, 65_536, this.now);
       }
       if (round % 50 === 49) this.pass(500);
       this.check();
@@ -396,7 +396,7 @@ export function play(world: World, steps: readonly Step[], withFaults: boolean):
       case 12:
       case 13:
       case 14:
-        client?.read(world.board, size % 100_000);
+        client?.read(world.board, size % 100_000, world.now);
         break;
       case 15:
         if (client !== undefined) world.feed(client, size % 200_000);

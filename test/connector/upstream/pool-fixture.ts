@@ -30,7 +30,7 @@ export class PoolFixture {
         setTimeout: this.clock.setTimeout,
         clearTimeout: this.clock.clearTimeout,
         random: () => 0.5,
-        log: { info: log("info"), warn: log("warn") },
+        log: { info: log("info"), warn: log("warn"), error: log("error") },
         timeouts: TIMEOUTS,
         onChange: () => {
           this.changes += 1;

@@ -66,16 +66,33 @@ describe("a request", () => {
     expect(pool.status().retries).toBe(0);
   });
 
-  test("whose reader throws ends all the same", async () => {
-    const { engines, serve, pool } = bound(await poolOf(1));
-    const reader = new Reader();
-    reader.onData = () => {
-      throw new Error("defect");
-    };
-    serve({}, reader);
-    (await engines[0]!.next()).begin();
-    expect(await reader.outcome()).toBe("internal_error");
-    expect(pool.report()).toMatchObject(IDLE);
+  test.each(["onHead", "onData", "onEnd"] as const)(
+    "whose reader throws in %s ends all the same, and is told in the log",
+    async (moment) => {
+      const { engines, serve, pool, fixture } = bound(await poolOf(1));
+      const reader = new Reader();
+      reader[moment] = () => {
+        throw new Error("defect");
+      };
+      serve({}, reader);
+      (await engines[0]!.next()).answer();
+      expect(await reader.outcome()).toBe("internal_error");
+      expect(reader.endings).toHaveLength(1);
+      expect(pool.report()).toMatchObject(IDLE);
+      expect(fixture.logged).toMatchObject([{ level: "error", fields: { err: { message: "defect" } } }]);
+    },
+  );
+
+  test("that fails is told in the log with what the client is not told", async () => {
+    const { engines, serve, fixture } = bound(await poolOf(1));
+    const { reader } = serve();
+    (await engines[0]!.next()).answer(500);
+    const ending = await reader.ended;
+    const { url } = engines[0]!;
+    expect(fixture.logged).toMatchObject([
+      { level: "warn", fields: { code: "upstream_error", detail: `${url}: error (status 500)` } },
+    ]);
+    expect(JSON.stringify(ending.kind === "failure" && ending.failure.public)).not.toContain(url);
   });
 });
 
@@ -88,7 +105,6 @@ describe("before the answer has begun", () => {
     ["a reset", async (engine) => (await engine.next()).reset()],
     ["a close", async (engine) => (await engine.next()).request.socket.end()],
     ["an answer that is not HTTP", async (engine) => (await engine.next()).request.socket.end("SSH-2.0\r\n\r\n")],
-    ["a redirect of nothing", async (engine) => (await engine.next()).reset()],
   ];
 
   test.each(lost)("%s is not seen by the client: another upstream serves", async (_, lose) => {
@@ -110,6 +126,15 @@ describe("before the answer has begun", () => {
     expect(await reader.outcome()).toBe(name === "a 503" ? "model_unavailable" : "upstream_error");
     expect(reader.heads).toEqual([]);
     expect(pool.report()).toMatchObject(IDLE);
+    expect(pool.status().retries).toBe(0);
+  });
+
+  test.each([302, 501, 507])("a %i is what no engine says: it is not tried again", async (status) => {
+    const { engines, serve } = bound(await poolOf(2));
+    const { reader } = serve();
+    (await engines[0]!.next()).answer(status);
+    expect(await reader.outcome()).toBe("upstream_error");
+    expect([reader.heads.length, engines[1]!.connections]).toEqual([0, 0]);
   });
 
   test("a refused connection moves on, and says that the upstream is down", async () => {
@@ -160,19 +185,22 @@ describe("before the answer has begun", () => {
     expect(pool.report()).toMatchObject(IDLE);
   });
 
-  test("retries end where the budget ends", async () => {
-    const { engines, serve, pool } = bound(await poolOf(2, { slots: 8 }));
-    const served = Array.from({ length: 6 }, () => serve().reader);
-    const sick = async (engine: TestEngine, times: number) => {
-      for (let i = 0; i < times; i += 1) (await engine.next()).answer(502);
-    };
-    await Promise.all([sick(engines[0]!, 3), sick(engines[1]!, 3)]);
-    // Three of six have moved on; for the rest there is no budget.
-    await turn();
-    const moved = served.filter(({ starts }) => starts.length === 2);
-    expect(moved).toHaveLength(3);
-    expect(pool.status().retries).toBe(3);
-    for (const reader of served) if (!moved.includes(reader)) expect(await reader.outcome()).toBe("upstream_error");
+  test.each([
+    [6, 3],
+    [18, 3],
+    [40, 8],
+  ])("of %i requests %i may move on: there the budget ends", async (requests, retries) => {
+    const { engines, serve, pool } = bound(await poolOf(2, { slots: 40 }));
+    const readers = Array.from({ length: requests }, () => serve().reader);
+    for (let i = 0; i < requests; i += 1) {
+      const reader = readers[i]!;
+      (await engines[i % 2]!.next()).answer(502);
+      // Each in its turn: a retry is counted before the next is asked for.
+      while (reader.starts.length === 1 && reader.endings.length === 0) await turn();
+    }
+    expect(readers.filter(({ starts }) => starts.length === 2)).toHaveLength(retries);
+    expect(readers.filter(({ endings }) => endings.length === 1)).toHaveLength(requests - retries);
+    expect(pool.status().retries).toBe(retries);
   });
 
   test("a retry goes before those who wait", async () => {
@@ -189,6 +217,24 @@ describe("before the answer has begun", () => {
     expect((await engines[1]!.next()).body).toBe("body");
     expect(first.reader.starts.at(-1)).toEqual({ upstream: engines[1]!.url, attempt: 2 });
     expect(later.reader.starts).toEqual([]);
+  });
+});
+
+describe("a request that waits for another try", () => {
+  test("ends as it was lost when nobody is left to try", async () => {
+    const { engines, serve } = bound(await poolOf(2));
+    const first = serve();
+    const second = serve();
+    const busy = await engines[1]!.next();
+    (await engines[0]!.next()).answer(502);
+    while (first.reader.endings.length === 0 && second.reader.starts.length === 1) {
+      // The other upstream turns out to be loading: its own request goes to the first, which is excluded here.
+      if (!busy.response.writableEnded) busy.answer(503);
+      await turn();
+    }
+    expect(await first.reader.outcome()).toBe("upstream_error");
+    (await engines[0]!.next()).answer();
+    expect(await second.reader.outcome()).toBe("end");
   });
 });
 
@@ -362,7 +408,11 @@ describe("abort", () => {
       call.begin();
       await call.closed;
     }
-    await turn();
+    const after = serve({ body: Buffer.from("after") });
+    const next = await engines[0]!.next();
+    expect(next.body).toBe("after");
+    next.answer();
+    await after.reader.ended;
     expect(reader.endings).toEqual([]);
     expect(pool.report()).toMatchObject(IDLE);
   });
@@ -389,9 +439,7 @@ describe("backpressure", () => {
     slow.reader.takesMore = () => false;
     const call = await engines[0]!.next();
     call.response.writeHead(200);
-    let written = 0;
-    while (written < PIECES && call.response.write(PIECE)) written += 1;
-    for (; written < PIECES; written += 1) call.response.write(PIECE);
+    for (let i = 0; i < PIECES; i += 1) call.response.write(PIECE);
     call.response.end();
     await slow.reader.nextData();
 
@@ -416,6 +464,20 @@ describe("backpressure", () => {
     await pump();
     expect(await slow.reader.outcome()).toBe("end");
     expect(slow.reader.bytes).toBe(PIECES * PIECE.byteLength);
+  });
+
+  test("that is lifted lets the engine be silent as long as before, and no longer", async () => {
+    const { clock, engines, serve } = bound(await poolOf(1));
+    const { reader, running } = serve();
+    reader.takesMore = () => false;
+    (await engines[0]!.next()).begin();
+    await reader.nextData();
+    clock.pass(100_000);
+    running.resume();
+    clock.pass(59_999);
+    expect(reader.endings).toEqual([]);
+    clock.pass(1);
+    expect(await reader.outcome()).toBe("upstream_timeout");
   });
 
   test("may be lifted from within the data of another answer", async () => {
@@ -480,9 +542,52 @@ describe("the queue of a pool", () => {
       failure: { public: { code: "queue_full", retryAfterMs: 20_000 } },
     });
     expect(pool.status().refused).toBe(1);
-    // The wait for one who comes now would be ten seconds more than he has.
-    const late = serve({ tenant: "u", deadline: clock.now() + 5_000 });
+  });
+
+  test("does not take who would wait beyond his deadline", async () => {
+    const { clock, engines, serve } = bound(await poolOf(1));
+    for (let i = 0; i < 4; i += 1) {
+      const { reader } = serve();
+      const call = await engines[0]!.next();
+      clock.pass(10_000);
+      call.answer();
+      await reader.ended;
+    }
+    serve();
+    expect(serve({ deadline: clock.now() + 10_000 }).reader.endings).toHaveLength(1);
+    expect(serve({ deadline: clock.now() + 10_001 }).reader.endings).toHaveLength(0);
+  });
+
+  test("does not serve who is too late, however late the timers are", async () => {
+    const { clock, engines, serve, pool } = bound(await poolOf(1));
+    serve();
+    const late = serve({ deadline: clock.now() + 5_000 });
+    const other = serve({ tenant: "u" });
+    const call = await engines[0]!.next();
+    clock.stall(5_000);
+    call.answer();
     expect(await late.reader.outcome()).toBe("queue_full");
+    (await engines[0]!.next()).answer();
+    expect(await other.reader.outcome()).toBe("end");
+    expect(late.reader.starts).toEqual([]);
+    expect(pool.report()).toMatchObject(IDLE);
+  });
+
+  test("is not overtaken by who comes in the moment that a slot is free", async () => {
+    const { engines, serve } = bound(await poolOf(1));
+    const reader = new Reader();
+    const { onEnd } = reader;
+    let newcomer: Served | null = null;
+    reader.onEnd = () => {
+      newcomer = serve({ tier: "admin" });
+      onEnd.call(reader);
+    };
+    serve({}, reader);
+    const waiting = serve({ tier: "admin" });
+    (await engines[0]!.next()).answer();
+    await reader.ended;
+    await waiting.reader.nextStart();
+    expect((newcomer as Served | null)?.reader.starts).toEqual([]);
   });
 
   test("refuses who waits beyond his deadline, at that moment", async () => {
@@ -528,6 +633,17 @@ describe("a kept connection", () => {
       await turn();
     }
     expect(engines[0]!.connections).toBe(1);
+  });
+
+  test("is waited for: an engine with a long queue holds no more of them than it has slots", async () => {
+    const { engines, serve } = bound(await poolOf(1, { slots: 2, queue: 30 }));
+    const readers = Array.from({ length: 30 }, (_, i) => serve({ tenant: String(i) }).reader);
+    for (let i = 0; i < 30; i += 2) {
+      const calls = [await engines[0]!.next(), await engines[0]!.next()];
+      for (const call of calls) call.answer();
+    }
+    for (const reader of readers) expect(await reader.outcome()).toBe("end");
+    expect(engines[0]!.connections).toBe(2);
   });
 
   test("that is closed under a request costs nothing: the same upstream is asked again", async () => {

@@ -75,6 +75,7 @@ export class TestEngine {
     this.#server.on("connection", (socket) => {
       this.connections += 1;
       socket.on("error", () => {});
+      socket.setMaxListeners(0);
       this.#connections.add(socket);
     });
   }
@@ -147,6 +148,7 @@ export class Reader implements UpstreamHandler {
   readonly heads: { status: number; headers: HeaderPairs }[] = [];
   readonly chunks: Uint8Array[] = [];
   readonly endings: Ending[] = [];
+  /** A turn of the event loop after it: connection and slot are free again. */
   readonly ended: Promise<Ending>;
   /** Answers onData. */
   takesMore: () => boolean = () => true;
@@ -207,6 +209,6 @@ export class Reader implements UpstreamHandler {
 
   #end(ending: Ending): void {
     this.endings.push(ending);
-    this.#onEnding(ending);
+    setImmediate(() => setImmediate(() => this.#onEnding(ending)));
   }
 }

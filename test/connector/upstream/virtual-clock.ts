@@ -22,6 +22,11 @@ export class VirtualClock implements Clock {
     return this.#timers.size;
   }
 
+  /** Time passes while the process does nothing: timers come late. */
+  stall(ms: number): void {
+    this.#now += ms;
+  }
+
   pass(ms: number): void {
     const end = this.#now + ms;
     for (;;) {
