@@ -9,7 +9,7 @@ import { DrainRate } from "./drain.ts";
 import type { HealthState } from "./health.ts";
 import { FairQueue } from "./queue.ts";
 import type { Clock, Log, Running, Timeouts, UpstreamHandler, UpstreamRequest } from "./request.ts";
-import { type Loss, mayRetry } from "./retry.ts";
+import { codeOf, type Loss, mayRetry } from "./retry.ts";
 import { Run, type RunHost } from "./run.ts";
 import { Origin } from "./send.ts";
 import { Watch } from "./watch.ts";
@@ -236,11 +236,11 @@ export class Pool {
     const upstream = upstreams[index];
     this.#watch.blame(index, loss);
     const detail = `${upstream}: ${loss}${cause === null ? "" : ` (${cause.message})`}`;
-    const failure = new Failure(this.#codeOf(loss), { detail, cause });
+    const failure = new Failure(codeOf(loss, this.#watch.usable === 0), { detail, cause });
     const charge = () => this.#budget.take(this.#deps.now());
     if (!this.#hasElsewhere(run) || !mayRetry(loss, run.lossesOf(loss), charge)) return failure;
     this.#retries += 1;
-    log.info({ pool: model, upstream, attempt: run.attempt, detail }, "the request is sent to another upstream");
+    log.info({ pool: model, upstream, attempt: run.attempt, detail }, "the request is sent again");
     this.#again.set(run, failure);
     this.#pumpSoon();
     return null;
@@ -252,13 +252,6 @@ export class Pool {
     if (code === "upstream_error" || code === "upstream_timeout")
       this.#deps.log.warn({ pool: this.config.model, code, detail }, "a request has failed");
     if (code === "internal_error") this.#deps.log.error({ pool: this.config.model, err: cause }, detail ?? code);
-  }
-
-  #codeOf(loss: Loss): "upstream_timeout" | "upstream_error" | "model_unavailable" {
-    if (loss === "silent") return "upstream_timeout";
-    // The last one has just turned out not to be there.
-    const wasLast = this.#watch.usable === 0 && (loss === "connect" || loss === "refused");
-    return wasLast ? "model_unavailable" : "upstream_error";
   }
 
   #hostOfRuns(): RunHost {

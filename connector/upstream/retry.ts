@@ -1,4 +1,6 @@
-// What may be tried again elsewhere while the client has seen nothing, and at what price. A table; no I/O.
+// What may be tried again elsewhere while the client has seen nothing, at what price, and what it is told if not. A table;
+// no I/O.
+import type { ErrorCode } from "../../shared/errors.ts";
 
 /** How an attempt was lost before its head. */
 export type Loss =
@@ -52,4 +54,10 @@ export function lossOfStatus(status: number): Loss | null {
   if (status === 500) return "error";
   if (status === 503) return "refused";
   return status === 502 || status === 504 ? "gateway" : "strange";
+}
+
+/** @param wasLast nobody usable is left in the pool: the attempt has found that nobody was there. */
+export function codeOf(loss: Loss, wasLast: boolean): ErrorCode {
+  if (loss === "silent") return "upstream_timeout";
+  return wasLast && (loss === "connect" || loss === "refused") ? "model_unavailable" : "upstream_error";
 }

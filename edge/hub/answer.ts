@@ -60,7 +60,7 @@ export class Answer implements Reader {
     const head = await this.#started.promise;
     if (head === null) return failed(this.#failure ?? { code: "internal_error" });
     const headers = [...head.headers, ...extra];
-    if ((exchange.end !== null && this.#failure === null && exchange.unread <= PULL_BYTES, Date.now())) {
+    if (exchange.end !== null && this.#failure === null && exchange.unread <= PULL_BYTES) {
       return new Response(this.#whole(exchange), { status: head.status, headers });
     }
     const { connector, instance } = exchange.owner ?? { connector: "", instance: "" };

@@ -284,7 +284,8 @@ export class Switchboard {
     if (credit) link?.control(credit);
     link?.flush();
     // What it had granted is free: the first that waits may have it.
-    for (const next of this.#waiting) return this.#dispatch(next, this.#now);
+    const [next] = this.#waiting;
+    if (next !== undefined) this.#dispatch(next, this.#now);
   }
 
   #flush(link: Link): void {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { type Loss, lossOfStatus, mayRetry } from "../../../connector/upstream/retry.ts";
+import { codeOf, type Loss, lossOfStatus, mayRetry } from "../../../connector/upstream/retry.ts";
 
 describe("a status", () => {
   const rows: [status: number, loss: Loss | null][] = [
@@ -48,5 +48,23 @@ describe("a loss", () => {
     expect(mayRetry(loss, times, charge)).toBe(may);
     expect(charges).toBe(isCharged ? 1 : 0);
     expect(mayRetry(loss, times, () => false)).toBe(may && !isCharged);
+  });
+});
+
+describe("a client whose request is lost for good", () => {
+  const rows: [loss: Loss, wasLast: boolean, code: string][] = [
+    ["connect", true, "model_unavailable"],
+    ["connect", false, "upstream_error"],
+    ["refused", true, "model_unavailable"],
+    ["refused", false, "upstream_error"],
+    ["silent", true, "upstream_timeout"],
+    ["silent", false, "upstream_timeout"],
+    ["reset", true, "upstream_error"],
+    ["error", true, "upstream_error"],
+    ["gateway", false, "upstream_error"],
+    ["strange", false, "upstream_error"],
+  ];
+  test.each(rows)("by %s (nobody left: %s) is told %s", (loss, wasLast, code) => {
+    expect(codeOf(loss, wasLast)).toBe(code);
   });
 });
