@@ -34,12 +34,44 @@ export function sendResume(exchange: Exchange, link: Link, free: number, now: nu
 }
 
 /** Lets go of what was sent of a body, once a connector answers for it: until then it may have to be sent again. */
-export function letGoOfSent(link: Link, exchange: Exchange): void {
-  if (exchange.order === null || exchange.state !== "accepted") return;
+export function letGoOfSent(exchange: Exchange): void {
+  const { link } = exchange;
+  if (link === null || exchange.order === null || exchange.state !== "accepted") return;
   const sent = link.outbox.sentOn(exchange.channel) ?? exchange.body.end;
   if (sent <= exchange.body.start) return;
   exchange.body.release(sent);
   exchange.reader.room();
+}
+
+/** The body of a request has grown, or may be sent now. */
+export function pushBody(exchange: Exchange): void {
+  const { link, channel, order, body } = exchange;
+  if (link === null || order === null) return;
+  link.outbox.wake(channel);
+  if (body.end === order.length) link.outbox.finish(channel, null);
+  link.flush();
+  letGoOfSent(exchange);
+}
+
+/** CREDIT for bodies: of one channel, or of all. */
+export function creditBodies(link: Link, channel: number, limit: number): void {
+  link.outbox.credit(channel, limit);
+  link.flush();
+  const exchange = link.exchanges.get(channel);
+  for (const moved of exchange === undefined ? link.exchanges.values() : [exchange]) letGoOfSent(moved);
+}
+
+/** Bytes of the answer for the reader; credit is granted for what is taken, and only for that. */
+export function takeAnswer(links: Iterable<Link>, exchange: Exchange, max: number, now: number): Uint8Array {
+  const bytes = exchange.read(max);
+  const { link, channel } = exchange;
+  if (link === null || bytes.byteLength === 0) return bytes;
+  const credit = link.inbox.consume(channel, bytes.byteLength, freeOn(links, link), now);
+  if (exchange.end === null && credit !== null) link.control(credit);
+  const socket = link.inbox.socketCredit();
+  if (socket !== null) link.control(socket);
+  link.flush();
+  return bytes;
 }
 
 /** Takes an exchange off its link, telling nobody. */

@@ -24,6 +24,7 @@ import {
   settledFrame,
   type Welcome,
 } from "../../shared/wire/messages.ts";
+import { creditBodies } from "./boarding.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Link } from "./link.ts";
 import type { Switchboard } from "./switchboard.ts";
@@ -69,7 +70,7 @@ const HANDLERS: Readonly<Record<number, Handler>> = {
     const exchange = link.exchanges.get(frame.channel);
     if (exchange !== undefined && exchange.end === null) board.refused(exchange, code, retryable, now);
   },
-  [FrameType.CREDIT]: (board, link, frame) => board.credited(link, frame.channel, readCredit(frame)),
+  [FrameType.CREDIT]: (_board, link, frame) => creditBodies(link, frame.channel, readCredit(frame)),
   [FrameType.PING]: (_board, link, frame) => link.control(pongFrame(frame)),
   [FrameType.PONG]: () => {},
   [FrameType.GOAWAY]: (_board, link, frame) => {
@@ -91,6 +92,7 @@ const HANDLERS: Readonly<Record<number, Handler>> = {
  * and what it carried goes on elsewhere.
  */
 export function receive(board: Switchboard, link: Link, message: Uint8Array, now: number): void {
+  const wasSuspect = link.suspect;
   link.heard(now);
   try {
     for (const frame of decode(message)) {
@@ -108,6 +110,7 @@ export function receive(board: Switchboard, link: Link, message: Uint8Array, now
     const credit = link.inbox.socketCredit();
     if (credit !== null) link.control(credit);
     link.flush();
+    if (wasSuspect) board.offer(now);
   } catch (error) {
     if (!(error instanceof WireViolation)) throw error;
     board.violations += 1;

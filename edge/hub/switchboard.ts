@@ -6,7 +6,7 @@ import type { ResumeRequest } from "../../shared/hop.ts";
 import { CloseCode, FrameType } from "../../shared/wire/frames.ts";
 import { type End, jsonFrame } from "../../shared/wire/messages.ts";
 import { Spool } from "../../shared/wire/spool.ts";
-import { freeOn, leave, letGoOfSent, sendOpen, sendResume } from "./boarding.ts";
+import { freeOn, leave, letGoOfSent, pushBody, sendOpen, sendResume, takeAnswer } from "./boarding.ts";
 import { brokenOff, failureOf } from "./endings.ts";
 import { Exchange, type Order, type Reader } from "./exchange.ts";
 import { Link, type LinkState, type Transport } from "./link.ts";
@@ -89,24 +89,12 @@ export class Switchboard {
 
   /** The request's body has more bytes. */
   bodyGrew(exchange: Exchange): void {
-    const { link } = exchange;
-    if (link === null || exchange.order === null) return;
-    link.outbox.wake(exchange.channel);
-    if (exchange.body.end === exchange.order.length) link.outbox.finish(exchange.channel, null);
-    this.#flush(link);
+    pushBody(exchange);
   }
 
   /** Takes bytes of the answer for the reader, and grants credit for them. */
   take(exchange: Exchange, max: number, now: number): Uint8Array {
-    const bytes = exchange.read(max);
-    const { link, channel } = exchange;
-    if (link !== null && bytes.byteLength > 0) {
-      const credit = link.inbox.consume(channel, bytes.byteLength, freeOn(this.links, link), now);
-      if (exchange.end === null && credit !== null) link.control(credit);
-      const socket = link.inbox.socketCredit();
-      if (socket !== null) link.control(socket);
-      link.flush();
-    }
+    const bytes = takeAnswer(this.links, exchange, max, now);
     if (exchange.isDrained) this.#forget(exchange);
     return bytes;
   }
@@ -174,7 +162,7 @@ export class Switchboard {
     exchange.deadline = Number.POSITIVE_INFINITY;
     exchange.owner ??= { connector: link.state.connector, instance: link.state.instance ?? "" };
     exchange.reader.accepted();
-    letGoOfSent(link, exchange);
+    letGoOfSent(exchange);
   }
 
   ended(exchange: Exchange, end: End): void {
@@ -224,7 +212,7 @@ export class Switchboard {
     exchange.state = "opened";
     exchange.deadline = now + ACCEPT_WITHIN_MS;
     sendOpen(exchange, order, link, freeOn(this.links, link), now);
-    this.bodyGrew(exchange);
+    pushBody(exchange);
   }
 
   #reattach(exchange: Exchange, link: Link, now: number): boolean {
@@ -242,8 +230,9 @@ export class Switchboard {
   #missedAccept(exchange: Exchange, now: number): void {
     const { link } = exchange;
     if (link === null) return;
+    // A hundred that miss it together are one miss.
+    if (!link.suspect) link.missedAccepts += 1;
     link.suspect = true;
-    link.missedAccepts += 1;
     link.control(jsonFrame(FrameType.RESET, exchange.channel, { code: "no_accept", retryable: true }));
     link.flush();
     leave(exchange);
@@ -286,16 +275,5 @@ export class Switchboard {
     // What it had granted is free: the first that waits may have it.
     const [next] = this.#waiting;
     if (next !== undefined) this.#dispatch(next, this.#now);
-  }
-
-  #flush(link: Link): void {
-    link.flush();
-    for (const exchange of link.exchanges.values()) letGoOfSent(link, exchange);
-  }
-
-  /** CREDIT for a body. */
-  credited(link: Link, channel: number, limit: number): void {
-    link.outbox.credit(channel, limit);
-    this.#flush(link);
   }
 }

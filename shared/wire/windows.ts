@@ -12,10 +12,10 @@ export const LEAST_WINDOW_BYTES = 512;
 
 /**
  * @param free bytes that may still be granted. @param isStream tokens come one by one: 25 of them fit.
- * @returns bytes; below {@link LEAST_WINDOW_BYTES} where nothing more should be opened.
+ * @returns bytes, never less than {@link LEAST_WINDOW_BYTES}: a channel without a window would never be read, and so never get one.
  */
 export function firstWindow(free: number, isStream: boolean): number {
   const share = free * GROWTH_SHARE;
   const plain = Math.max(SMALL_BYTES, Math.min(PLAIN_BYTES, free * PLAIN_SHARE));
-  return Math.floor(Math.min(isStream ? STREAM_BYTES : plain, share));
+  return Math.max(LEAST_WINDOW_BYTES, Math.floor(Math.min(isStream ? STREAM_BYTES : plain, share)));
 }
