@@ -44,9 +44,11 @@ export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
   });
   const exited = new Promise<number | null>((done) => child.once("exit", (code) => done(code)));
   let said = "";
+  let isUp = false;
   child.stderr?.setEncoding("utf8").on("data", (text: string) => {
-    said = (said + text).slice(-4_000);
-    process.stderr.write(text);
+    // Until it listens its words are ours to tell, in one line.
+    if (isUp) process.stderr.write(text);
+    else said = (said + text).slice(-4_000);
   });
   const listening = new Promise<number>((done) => {
     let lines = "";
@@ -62,6 +64,7 @@ export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
   if (child.exitCode !== null || started === null) {
     throw new Error(/in use/i.test(said) ? `port ${port} is taken` : `workerd did not start:\n${said.trim()}`);
   }
+  isUp = true;
   return {
     port: started,
     process: child,
