@@ -1,0 +1,170 @@
+// The programs as a person starts and stops them.
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { until, useStack } from "../support/stack.ts";
+
+const ROOT = resolve(import.meta.dirname, "../..");
+const children: ChildProcess[] = [];
+let directory: string;
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), "heartcode-"));
+});
+afterEach(async () => {
+  for (const child of children.splice(0)) child.kill("SIGKILL");
+  await rm(directory, { recursive: true, force: true });
+});
+
+/** A program as `npm run` would start it. */
+function run(program: string, args: string[], env: Record<string, string> = {}) {
+  const child = spawn(process.execPath, ["dev/node.mjs", program, ...args], {
+    cwd: ROOT,
+    env: { ...process.env, ...env },
+  });
+  children.push(child);
+  const said = { out: "", err: "" };
+  child.stdout.setEncoding("utf8").on("data", (text: string) => {
+    said.out += text;
+  });
+  child.stderr.setEncoding("utf8").on("data", (text: string) => {
+    said.err += text;
+  });
+  const exited = new Promise<number | null>((done) => child.once("exit", done));
+  return { child, said, exited };
+}
+
+/** Command lines of all processes that mention `text`. */
+async function processesWith(text: string): Promise<string[]> {
+  const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid);
+  const lines = await Promise.all(pids.map((pid) => readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "")));
+  return lines.filter((line) => line.includes(text));
+}
+
+describe("npm start", () => {
+  test("answers its first chat, and leaves nothing running when it is stopped", async () => {
+    const { child, said, exited } = run("dev/start/main.ts", ["--port", "0", "--state", directory]);
+    await until(() => /ready: +(\S+)\/v1/.test(said.out), 60_000);
+    const url = /ready: +(\S+)\/v1/.exec(said.out)![1]!;
+    const answer = await fetch(`${url}/v1/chat/completions`, {
+      method: "POST",
+      headers: { authorization: "Bearer hc-sk-demo-premium", "content-type": "application/json" },
+      body: JSON.stringify({
+        model: "heartcode-default",
+        max_tokens: 3,
+        messages: [{ role: "user", content: "Hello!" }],
+      }),
+    });
+    expect(answer.status).toBe(200);
+    expect(await processesWith(directory)).not.toEqual([]);
+    child.kill("SIGINT");
+    expect(await exited).toBe(0);
+    expect(await processesWith(directory)).toEqual([]);
+  });
+
+  test("says in one line that its port is taken", async () => {
+    const server = createServer();
+    await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+    const { port } = server.address() as { port: number };
+    for (const program of ["dev/start/main.ts", "dev/edge/main.ts"]) {
+      const { said, exited } = run(program, ["--port", String(port), "--state", directory]);
+      expect(await exited).toBe(1);
+      expect(said.err.trim()).toMatch(new RegExp(`^[a-z]+: port ${port} is taken[^\\n]*$`));
+    }
+    expect(await processesWith(directory)).toEqual([]);
+    await new Promise((done) => server.close(done));
+  });
+});
+
+describe("wrong use", () => {
+  const rows: [
+    what: string,
+    program: string,
+    args: () => string[],
+    env: Record<string, string>,
+    code: number,
+    says: RegExp,
+  ][] = [
+    [
+      "an unknown setting",
+      "dev/edge/main.ts",
+      () => ["--port", "0"],
+      { AUTH_MODE: "none" },
+      1,
+      /^edge: setting AUTH_MODE: .*$/,
+    ],
+    [
+      "no master key",
+      "dev/edge/main.ts",
+      () => ["--port", "0"],
+      { AUTH_MODE: "master-key" },
+      1,
+      /^edge: setting MASTER_KEY: .*$/,
+    ],
+    [
+      "no key file",
+      "connector/main.ts",
+      () => ["run", "--config", join(directory, "c.yaml")],
+      {},
+      2,
+      /c\.key does not exist; make it with: .*$/,
+    ],
+    [
+      "no configuration",
+      "connector/main.ts",
+      () => ["run", "--config", join(directory, "none.yaml")],
+      {},
+      2,
+      /none\.yaml: there is no such file.*$/,
+    ],
+  ];
+  test.each(rows)("%s is one clear line and an exit code", async (_what, program, args, env, code, says) => {
+    const config =
+      'edge: { url: "ws://127.0.0.1:9/uplink", id: a, key_file: ./c.key }\npools: [{ model: m, kind: chat, upstreams: ["http://127.0.0.1:9"] }]\n';
+    await writeFile(join(directory, "c.yaml"), config);
+    const { said, exited } = run(program, args(), env);
+    expect(await exited).toBe(code);
+    expect(said.err.trim()).toMatch(says);
+    expect(said.err.trim().split("\n")).toHaveLength(1);
+  });
+});
+
+describe("a connector", () => {
+  const stack = useStack({ fleet: ["--chat", "0x2", "--embed", "0x1", "--tokens-per-second", "100"] });
+
+  test("lets a running answer finish on SIGTERM, takes nothing new, and exits with 0", async () => {
+    const ask = (tokens: number) =>
+      fetch(`${stack().url}/v1/chat/completions`, {
+        method: "POST",
+        headers: { authorization: "Bearer hc-sk-demo-admin", "content-type": "application/json" },
+        body: JSON.stringify({
+          model: "heartcode-default",
+          stream: true,
+          max_tokens: tokens,
+          messages: [{ role: "user", content: "hi" }],
+        }),
+      });
+    const answer = await ask(100);
+    const [connector] = stack().connectors;
+    connector!.kill("SIGTERM");
+    const text = await answer.text();
+    expect(text.trimEnd().endsWith("data: [DONE]")).toBe(true);
+    expect(await connector!.exited).toBe(0);
+    expect((await ask(1)).status).toBe(503);
+    await stack().startConnector(0);
+    expect((await ask(1)).status).toBe(200);
+  });
+
+  test("whose key the edge does not know stops for good with its own exit code", async () => {
+    const key = join(directory, "stranger.key");
+    await run("connector/main.ts", ["keygen", "--id", "stranger", "--out", key]).exited;
+    const config = await readFile(stack().configs[0]!, "utf8");
+    const file = join(directory, "stranger.yaml");
+    await writeFile(file, config.replace("onprem-1", "stranger").replace("./onprem-1.key", key));
+    const { said, exited } = run("connector/main.ts", ["run", "--config", file]);
+    expect(await exited).toBe(3);
+    expect(said.out).toContain("the key of this connector is not known here");
+  });
+});
