@@ -52,6 +52,8 @@ export class Connector {
   #expected = 1;
   #refused = 0;
   #draining = false;
+  /** ms; when a draining connector is gone. */
+  #leaveBy = 0;
   #isReady = false;
   #reported = "";
 
@@ -89,6 +91,7 @@ export class Connector {
     if (this.#draining) return;
     this.#draining = true;
     const deadline = Date.now() + ms;
+    this.#leaveBy = deadline;
     for (const { uplink } of this.#shards.values()) uplink.session?.goAway("the connector stops", ms);
     while (this.#running() > 0 && Date.now() < deadline) await new Promise((done) => setTimeout(done, 50));
     await this.stop();
@@ -99,9 +102,9 @@ export class Connector {
     for (const timer of this.#timers) clearInterval(timer);
     for (const { table, uplink } of this.#shards.values()) {
       table.cancelAll();
-      uplink.session?.flush(() => true);
-      uplink.stop();
+      uplink.session?.flush(() => true, true);
     }
+    await Promise.all([...this.#shards.values()].map(({ uplink }) => uplink.stop()));
     await Promise.all([...this.#pools.values()].map((pool) => pool.close()));
   }
 
@@ -125,7 +128,7 @@ export class Connector {
       now: Date.now,
       chance: Math.random,
       log: this.#log,
-      onUp: (welcome) => this.#onUp(welcome),
+      onUp: (welcome) => this.#onUp(welcome, uplink),
       onDown: () => {},
       onRefused: (reason) => this.#onRefused(shard, reason),
       onDrained: () => {},
@@ -134,7 +137,9 @@ export class Connector {
     uplink.start();
   }
 
-  #onUp(welcome: Welcome): void {
+  #onUp(welcome: Welcome, uplink: Uplink): void {
+    // A socket that comes up while we leave is to know it too.
+    if (this.#draining) uplink.session?.goAway("the connector stops", Math.max(0, this.#leaveBy - Date.now()));
     const skew = Math.abs(Date.now() - welcome.now);
     if (skew > 5_000) this.#log.warn({ skew_ms: skew }, "the clocks of site and edge differ");
     this.#expected = welcome.shards;
@@ -189,9 +194,10 @@ export class Connector {
     for (const { uplink } of this.#shards.values()) uplink.session?.report();
   }
 
+  /** Exchanges that run, or that are over and not yet delivered and acknowledged. */
   #running(): number {
     let running = 0;
-    for (const { table } of this.#shards.values()) running += table.running;
+    for (const { table } of this.#shards.values()) running += table.running + table.undelivered;
     return running;
   }
 

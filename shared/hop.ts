@@ -67,6 +67,8 @@ export interface ResumeRequest {
   readonly offset: number;
   /** The Worker does not have the head yet. */
   readonly head: boolean;
+  /** An event stream: its connector tells of a failure inside it. */
+  readonly stream: boolean;
 }
 
 /** One socket of a hub, for people and metrics. */

@@ -109,7 +109,12 @@ export class Exchange {
   }
 
   cancel(): void {
-    if (this.#end !== null) return;
+    if (this.#end !== null) {
+      // It was over already; what is left of it goes nowhere, but END does.
+      this.#lane?.abandon(this.#end);
+      this.#lane = null;
+      return;
+    }
     this.#service?.abort();
     const end = this.#finish("cancelled", null);
     this.#lane?.abandon(end);

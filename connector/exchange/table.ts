@@ -43,6 +43,13 @@ export class ExchangeTable implements Host {
     return this.#rows.size - this.#lingering.size;
   }
 
+  /** Answers that are over and still on their way, and ENDs that nobody has acknowledged. */
+  get undelivered(): number {
+    let sending = 0;
+    for (const id of this.#lingering.keys()) if (this.#rows.get(id)?.exchange.isSending === true) sending += 1;
+    return sending + this.#unsettled.size;
+  }
+
   get retained(): number {
     let bytes = 0;
     for (const { exchange } of this.#rows.values()) bytes += exchange.answer.retained;
@@ -70,7 +77,7 @@ export class ExchangeTable implements Host {
     this.#rows.set(exchange.id, { exchange, orphanedAt: null });
     exchange.bind(lane, 0, true);
     exchange.serveBy(service);
-    return this.#guest(exchange, lane);
+    return this.#guest(exchange, lane, true);
   }
 
   resume(resume: Resume, lane: Lane): Guest | null {
@@ -82,7 +89,7 @@ export class ExchangeTable implements Host {
     }
     row.orphanedAt = null;
     row.exchange.bind(lane, resume.offset, resume.head);
-    return this.#guest(row.exchange, lane);
+    return this.#guest(row.exchange, lane, false);
   }
 
   settled(exchange: string): void {
@@ -120,30 +127,37 @@ export class ExchangeTable implements Host {
     row.exchange.bind(lane, 0, true);
     // The body comes again from its beginning; of one that is complete nothing more is taken.
     row.exchange.rewindBody();
-    return this.#guest(row.exchange, lane);
+    return this.#guest(row.exchange, lane, false);
   }
 
   /** The exchange as one socket sees it. A socket that does not carry it any more has no say. */
-  #guest(exchange: Exchange, lane: Lane): Guest {
+  #guest(exchange: Exchange, lane: Lane, isFirst: boolean): Guest {
     return {
       body: (chunk) => {
         if (exchange.isBoundTo(lane)) exchange.body(chunk);
       },
       cancel: (code) => {
         if (!exchange.isBoundTo(lane)) return;
-        if (code === "no_accept") this.#withdraw(exchange);
-        else exchange.cancel();
+        if (code !== "no_accept") exchange.cancel();
+        else if (isFirst) this.#withdraw(exchange);
+        else this.#orphan(exchange, lane);
       },
       drained: (sent) => {
         if (exchange.isBoundTo(lane)) exchange.drained(sent);
       },
       detached: () => {
         if (!exchange.isBoundTo(lane)) return;
-        exchange.detached();
-        const row = this.#rows.get(exchange.id);
-        if (row !== undefined) row.orphanedAt = this.#options.now();
+        this.#orphan(exchange, null);
       },
     };
+  }
+
+  /** No socket carries it: it goes on, and waits to be resumed. */
+  #orphan(exchange: Exchange, lane: Lane | null): void {
+    lane?.close();
+    exchange.detached();
+    const row = this.#rows.get(exchange.id);
+    if (row !== undefined) row.orphanedAt = this.#options.now();
   }
 
   /** The hub did not hear our ACCEPT and opens the exchange anew: this run never was, and has no END. */

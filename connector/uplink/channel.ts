@@ -5,26 +5,40 @@ import type { Outbox } from "../../shared/wire/outbox.ts";
 import type { Spool } from "../../shared/wire/spool.ts";
 import type { Lane } from "../lane.ts";
 
+export interface ChannelHands {
+  /** Something is to be sent at the end of this turn. */
+  readonly schedule: () => void;
+  /** Something is to be sent soon. */
+  readonly scheduleLater: () => void;
+  /** The channel is over. */
+  readonly leave: () => void;
+}
+
 /** It ends with END or RESET, or with its socket. */
 export class ChannelLane implements Lane {
   readonly channel: number;
   readonly #outbox: Outbox;
   readonly #schedule: () => void;
+  readonly #scheduleLater: () => void;
   readonly #leave: () => void;
   readonly #limit: number;
   #answer: Spool | null = null;
   isOver = false;
 
-  constructor(channel: number, limit: number, outbox: Outbox, schedule: () => void, leave: () => void) {
+  constructor(channel: number, limit: number, outbox: Outbox, hands: ChannelHands) {
     this.channel = channel;
     this.#limit = limit;
     this.#outbox = outbox;
-    this.#schedule = schedule;
-    this.#leave = leave;
+    this.#schedule = hands.schedule;
+    this.#scheduleLater = hands.scheduleLater;
+    this.#leave = hands.leave;
   }
 
+  /** The hub gives it two seconds: an answer that comes at once brings it along, and one message does for both. */
   accept(): void {
-    this.#say(acceptFrame(this.channel));
+    if (this.isOver) return;
+    this.#outbox.later(acceptFrame(this.channel));
+    this.#scheduleLater();
   }
 
   head(head: unknown): void {

@@ -38,6 +38,8 @@ export interface SessionOptions {
   readonly close: (code: number, reason: string) => void;
   /** There is something to send: call {@link Session.flush} at the end of this turn of the event loop. */
   readonly schedule: () => void;
+  /** The same within some milliseconds, with `all`. */
+  readonly scheduleLater: () => void;
   readonly onWelcome: (welcome: Welcome) => void;
   /** The hub has acknowledged GOAWAY: it opens nothing more here. */
   readonly onDrained: () => void;
@@ -99,10 +101,10 @@ export class Session {
   }
 
   /** Sends what may be sent while `isWritable`. */
-  flush(isWritable: () => boolean): void {
+  flush(isWritable: () => boolean, all = false): void {
     const moved: number[] = [];
     while (!this.#closed && isWritable()) {
-      const message = this.#outbox.take(moved);
+      const message = this.#outbox.take(moved, all);
       if (message === null) break;
       this.#options.send(message);
     }
@@ -242,7 +244,8 @@ export class Session {
       this.#passengers.delete(channel);
       this.#inbox.close(channel);
     };
-    return new ChannelLane(channel, limit, this.#outbox, this.#options.schedule, leave);
+    const { schedule, scheduleLater } = this.#options;
+    return new ChannelLane(channel, limit, this.#outbox, { schedule, scheduleLater, leave });
   }
 
   #board(lane: ChannelLane, guest: Guest | null): void {

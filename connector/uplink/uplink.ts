@@ -17,6 +17,9 @@ const TEXT_PING_EVERY_MS = 15_000;
 const DEAD_AFTER_MS = 25_000;
 /** The socket's own queue is kept short, so that a control frame written now is on the wire soon. */
 const SEND_QUEUE_BYTES = 256 * 1024;
+/** What is in no hurry waits so long for company. */
+const LATER_MS = 50;
+const CLOSE_WITHIN_MS = 1_000;
 
 export interface Log {
   info(fields: object, message: string): void;
@@ -69,16 +72,20 @@ export class Uplink {
     void this.#dial();
   }
 
-  /** Closes the socket and dials no more. */
-  stop(): void {
+  /** Closes the socket behind everything that is written to it, and dials no more. */
+  async stop(): Promise<void> {
     this.#stopped = true;
     if (this.#redial !== null) clearTimeout(this.#redial);
     this.#redial = null;
     this.#session?.lost();
-    this.#socket?.close(CloseCode.NORMAL, "bye");
-    // A peer that does not answer the close must not hold the process.
     const socket = this.#socket;
-    if (socket !== null) setTimeout(() => socket.terminate(), 1_000).unref();
+    if (socket === null) return;
+    const closed = new Promise<void>((done) => socket.once("close", () => done()));
+    socket.close(CloseCode.NORMAL, "bye");
+    // A peer that does not answer the close must not hold the process.
+    const force = setTimeout(() => socket.terminate(), CLOSE_WITHIN_MS);
+    await closed;
+    clearTimeout(force);
   }
 
   async #dial(): Promise<void> {
@@ -130,15 +137,24 @@ export class Uplink {
     const { host, instance, agent, now, shard, slot, log } = this.#options;
     this.#openedAt = now();
     let scheduled = false;
-    const flush = (): void => {
+    let isLaterDue = false;
+    const flush = (all = false): void => {
       scheduled = false;
-      session.flush(() => socket.bufferedAmount < SEND_QUEUE_BYTES);
+      session.flush(() => socket.bufferedAmount < SEND_QUEUE_BYTES, all);
+    };
+    const scheduleLater = (): void => {
+      if (isLaterDue) return;
+      isLaterDue = true;
+      setTimeout(() => {
+        isLaterDue = false;
+        flush(true);
+      }, LATER_MS);
     };
     // After all I/O of this turn: the tokens of a hundred streams that came together leave together.
     const schedule = (): void => {
       if (scheduled) return;
       scheduled = true;
-      setImmediate(flush);
+      setImmediate(() => flush());
     };
     const session = new Session({
       host,
@@ -154,6 +170,7 @@ export class Uplink {
         socket.close(code, reason);
       },
       schedule,
+      scheduleLater,
       onWelcome: (welcome) => {
         log.info({ shard, slot, shards: welcome.shards }, "uplink is up");
         this.#options.onUp(welcome);

@@ -114,7 +114,8 @@ function answer(
   }
   const body = resumable({
     first: response.body,
-    reopen: (offset) => reopen({ id: exchange.id, target: exchange.target, connector, instance, offset, head: false }),
+    reopen: (offset) =>
+      reopen({ id: exchange.id, target: exchange.target, connector, instance, offset, head: false, stream: isEvents }),
     interrupted: isEvents ? new TextEncoder().encode(errorEvent({ code: "stream_interrupted" })) : null,
   });
   return new Response(body, { status: response.status, headers });

@@ -9,8 +9,7 @@ export function failureOf(exchange: Exchange, end: End): PublicFailure | null {
   if (exchange.head === null) return refusalOf(end);
   // In an event stream the connector has written the error itself; the bytes are all there.
   if (exchange.wanted !== end.bytes || end.outcome === "cancelled") return { code: "stream_interrupted" };
-  const isEvents = exchange.order?.dialect?.stream === true;
-  return end.outcome === "complete" || isEvents || exchange.order === null ? null : { code: "stream_interrupted" };
+  return end.outcome === "complete" || exchange.isStream ? null : { code: "stream_interrupted" };
 }
 
 /** The connector that answered for it is lost. */

@@ -1,5 +1,5 @@
 // The hub's end of one exchange: what has come of the answer, and where it stands. Knows no socket; the switchboard moves it.
-import type { PublicFailure } from "../../shared/errors.ts";
+import type { ErrorCode, PublicFailure } from "../../shared/errors.ts";
 import type { End, Head, Open } from "../../shared/wire/messages.ts";
 import { Spool } from "../../shared/wire/spool.ts";
 import type { Link } from "./link.ts";
@@ -49,19 +49,33 @@ export class Exchange {
   end: End | null = null;
   /** The connector and its process that answer for it. */
   owner: { readonly connector: string; readonly instance: string } | null = null;
+  /** Why the last connector refused it. */
+  refusal: ErrorCode = "model_unavailable";
+  /** ms; when it was first without a socket, and so when it is given up. */
+  detachedUntil: number | null = null;
   /** Connectors that refused it. */
   readonly refusedBy = new Set<string>();
+  /** An event stream: a failure is told inside it, not by breaking it. */
+  readonly isStream: boolean;
   /** Offset in the whole answer at which `answer` begins: not 0 if it was resumed. */
   readonly base: number;
   #read = 0;
 
-  constructor(id: string, target: string, order: Order | null, body: Spool, reader: Reader, base = 0) {
+  constructor(
+    id: string,
+    target: string,
+    order: Order | null,
+    body: Spool,
+    reader: Reader,
+    resumed = { offset: 0, stream: order?.dialect?.stream === true },
+  ) {
     this.id = id;
     this.target = target;
     this.order = order;
     this.body = body;
     this.reader = reader;
-    this.base = base;
+    this.base = resumed.offset;
+    this.isStream = resumed.stream;
   }
 
   /** Offset of the next byte that is wanted from the connector. */

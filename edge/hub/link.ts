@@ -146,8 +146,15 @@ export class Link implements Candidate {
     this.transport.save(this.state);
   }
 
-  /** Sends what may be sent: everything of this turn in as few messages as possible. */
-  flush(): void {
-    for (let message = this.outbox.take(); message !== null; message = this.outbox.take()) this.transport.send(message);
+  /**
+   * Sends what may be sent: everything of this turn in as few messages as possible.
+   * @param all also what could wait for company.
+   */
+  flush(all = false): void {
+    for (;;) {
+      const message = this.outbox.take(undefined, all);
+      if (message === null) return;
+      this.transport.send(message);
+    }
   }
 }

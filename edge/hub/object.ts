@@ -140,7 +140,10 @@ export abstract class HubObject<Env> extends DurableObject<Env> {
     const late = Promise.withResolvers<null>();
     const timer = setTimeout(() => late.resolve(null), timeoutMs);
     try {
-      const read = answer.response(exchange, []).then((response) => readAnswer(response));
+      const read = answer
+        .response(exchange, [])
+        .then((response) => readAnswer(response))
+        .catch(brokenLookup);
       const settled = await Promise.race([read, late.promise]);
       if (settled !== null) return settled;
       this.board.cancel(exchange);
@@ -153,11 +156,11 @@ export abstract class HubObject<Env> extends DurableObject<Env> {
   async #exchange(request: Request, asked: ExchangeRequest): Promise<Response> {
     const admission = await this.admit(asked, Date.now());
     if ("failure" in admission) return failed(admission.failure);
-    if (request.signal.aborted) return failed({ code: "internal_error" });
     const body = new Spool();
     const inHeader = request.headers.get(BODY_HEADER);
     const length = inHeader === null ? Number(request.headers.get("content-length")) : append(body, inHeader);
     if (inHeader === null && length <= BODY_AHEAD_BYTES) body.append(new Uint8Array(await request.arrayBuffer()));
+    if (request.signal.aborted) return failed({ code: "internal_error" });
     const { tier, tenant, maxTokens } = admission;
     const order: Order = {
       exchange: asked.id,
@@ -262,6 +265,11 @@ export abstract class HubObject<Env> extends DurableObject<Env> {
       this.#tickWhileBusy();
     }, TICK_MS);
   }
+}
+
+/** The connector was lost after the backend's head. */
+function brokenLookup(): { failure: PublicFailure } {
+  return { failure: { code: "auth_unavailable" } };
 }
 
 /** @returns how many bytes there were. */

@@ -62,7 +62,8 @@ const HANDLERS: Readonly<Record<number, Handler>> = {
       throw new WireViolation(CloseCode.MALFORMED, "END of another exchange");
     }
     board.settle(end, now);
-    link.control(settledFrame(frame.channel, end.exchange));
+    // Nobody waits for it: it rides with the next OPEN, or with the tick.
+    link.outbox.later(settledFrame(frame.channel, end.exchange));
     if (exchange !== undefined && exchange.end === null) board.ended(exchange, end);
   },
   [FrameType.RESET]: (board, link, frame, now) => {
@@ -111,11 +112,15 @@ export function receive(board: Switchboard, link: Link, message: Uint8Array, now
     if (credit !== null) link.control(credit);
     link.flush();
     if (wasSuspect) board.offer(now);
+    // What comes late moves the numbers of the credit; a hub that sleeps now must wake with them.
+    if (board.running === 0 && link.welcomed) link.rest();
   } catch (error) {
-    if (!(error instanceof WireViolation)) throw error;
     board.violations += 1;
-    link.transport.close(error.closeCode, error.message);
+    const isTheirs = error instanceof WireViolation;
+    link.transport.close(isTheirs ? error.closeCode : CloseCode.INTERNAL, isTheirs ? error.message : "internal error");
     board.lost(link, now);
+    // Half a message was handled: the socket cannot be trusted any more, and neither can we.
+    if (!isTheirs) throw error;
   }
 }
 
@@ -136,7 +141,8 @@ function hello(board: Switchboard, link: Link, frame: Frame, now: number): void 
   link.state.pools = pools;
   link.state.windows = windows;
   link.outbox.credit(0, windows.socket);
-  link.save();
+  // All of it is kept, the credit too: the hub may sleep before its first exchange.
+  link.rest();
   const welcome: Welcome = {
     version: VERSION,
     features: link.state.features,

@@ -11,7 +11,7 @@ import { brokenOff, failureOf } from "./endings.ts";
 import { Exchange, type Order, type Reader } from "./exchange.ts";
 import { Link, type LinkState, type Transport } from "./link.ts";
 import { RecentIds } from "./recent.ts";
-import { choose, isLive } from "./roster.ts";
+import { choose, isLive, SILENT_AFTER_MS } from "./roster.ts";
 
 export const ACCEPT_WITHIN_MS = 2_000;
 /** How long an exchange waits for a connector that could serve it. */
@@ -77,7 +77,7 @@ export class Switchboard {
 
   /** Goes on with an exchange whose hub was lost, at the connector that answers for it. */
   resume(from: ResumeRequest, reader: Reader, now: number): Exchange {
-    const exchange = new Exchange(from.id, from.target, null, new Spool(), reader, from.offset);
+    const exchange = new Exchange(from.id, from.target, null, new Spool(), reader, from);
     if (!from.head) exchange.head = { status: 200, headers: [] };
     exchange.owner = { connector: from.connector, instance: from.instance };
     exchange.state = "detached";
@@ -126,10 +126,18 @@ export class Switchboard {
     for (const exchange of [...this.#exchanges]) {
       if (now < exchange.deadline) continue;
       if (exchange.state === "opened") this.#missedAccept(exchange, now);
-      else if (exchange.state === "waiting") this.fail(exchange, { code: "model_unavailable" });
+      else if (exchange.state === "waiting") this.fail(exchange, { code: exchange.refusal });
       else if (exchange.state === "detached") this.fail(exchange, brokenOff(exchange));
     }
-    if (this.running === 0) for (const link of this.links) if (link.welcomed) link.rest();
+    for (const link of [...this.links]) {
+      if (link.exchanges.size > 0 && now - link.heardAt >= SILENT_AFTER_MS) {
+        link.transport.close(CloseCode.SILENT, "no sign of life");
+        this.lost(link, now);
+        continue;
+      }
+      link.flush(true);
+      if (this.running === 0 && link.welcomed) link.rest();
+    }
   }
 
   // What follows is called by receive.ts for frames of a link.
@@ -149,9 +157,10 @@ export class Switchboard {
     this.offer(now);
   }
 
-  /** Capacity has come or changed: what waits may now find a place. */
+  /** Capacity has come or changed: what waits may now find a place, and what lost its socket may go on. */
   offer(now: number): void {
     for (const exchange of [...this.#waiting]) this.#dispatch(exchange, now);
+    for (const exchange of [...this.#exchanges]) if (exchange.state === "detached") this.#await(exchange, now);
   }
 
   accepted(exchange: Exchange): void {
@@ -159,6 +168,7 @@ export class Switchboard {
     if (exchange.state !== "opened" || link === null) return;
     link.missedAccepts = 0;
     exchange.state = "accepted";
+    exchange.detachedUntil = null;
     exchange.deadline = Number.POSITIVE_INFINITY;
     exchange.owner ??= { connector: link.state.connector, instance: link.state.instance ?? "" };
     exchange.reader.accepted();
@@ -186,6 +196,7 @@ export class Switchboard {
   refused(exchange: Exchange, code: string, retryable: boolean, now: number): void {
     const wasResumed = exchange.order === null || exchange.owner !== null;
     if (exchange.link !== null) exchange.refusedBy.add(exchange.link.state.connector);
+    if (isErrorCode(code)) exchange.refusal = code;
     if (wasResumed) this.fail(exchange, brokenOff(exchange));
     else if (retryable) this.#redispatch(exchange, now);
     else this.fail(exchange, { code: isErrorCode(code) ? code : "upstream_error" });
@@ -258,7 +269,8 @@ export class Switchboard {
 
   #await(exchange: Exchange, now: number): void {
     exchange.state = "detached";
-    exchange.deadline = now + REATTACH_WITHIN_MS;
+    exchange.detachedUntil ??= now + REATTACH_WITHIN_MS;
+    exchange.deadline = exchange.detachedUntil;
     for (const link of this.links) if (this.#reattach(exchange, link, now)) return;
   }
 
@@ -269,6 +281,7 @@ export class Switchboard {
     this.#exchanges.delete(exchange);
     this.#waiting.delete(exchange);
     leave(exchange);
+    exchange.reader.room();
     const credit = link?.inbox.socketCredit();
     if (credit) link?.control(credit);
     link?.flush();

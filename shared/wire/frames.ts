@@ -74,6 +74,7 @@ export const SOCKET_WINDOW_BYTES = 4 * 1024 * 1024;
 /** Spec §10. */
 export const CloseCode = {
   NORMAL: 1000,
+  INTERNAL: 1011,
   MALFORMED: 4400,
   VERSION: 4406,
   SILENT: 4408,

@@ -114,7 +114,9 @@ export class Inbox {
     account.ungranted += bytes;
     const ahead = account.limit - account.consumed;
     if (ahead > account.window / 2) return null;
-    const isBulk = account.ungranted > BULK_BYTES_PER_MS * (now - account.grantedAt);
+    // A sender that stands at its limit is held back by it, however slow the road makes it look.
+    const isBulk =
+      account.received === account.limit || account.ungranted > BULK_BYTES_PER_MS * (now - account.grantedAt);
     const wanted = isBulk ? Math.min(account.window * 2, EXCHANGE_WINDOW_BYTES) : account.window;
     const affordable = Math.max(account.ungranted, Math.floor((free + bytes) * GROWTH_SHARE));
     const grant = Math.min(wanted - ahead, affordable);

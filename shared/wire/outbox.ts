@@ -23,6 +23,8 @@ interface Lane {
 export class Outbox {
   readonly #dataType: FrameType;
   #control: Frame[] = [];
+  /** Control frames that are in no hurry. */
+  #later: Frame[] = [];
   readonly #lanes = new Map<number, Lane>();
   /** Lanes that may send, in the order of their turns. */
   #ready: Lane[] = [];
@@ -53,6 +55,11 @@ export class Outbox {
 
   control(frame: Frame): void {
     this.#control.push(frame);
+  }
+
+  /** A control frame that goes ahead of the next one that is in a hurry, or when the owner asks for all. */
+  later(frame: Frame): void {
+    this.#later.push(frame);
   }
 
   /** Starts to send `spool` from offset `from` on a channel. */
@@ -107,8 +114,13 @@ export class Outbox {
   /**
    * The next message, or null if nothing may be sent now.
    * @param moved collects the channels of which something goes out.
+   * @param all also what is in no hurry, if there is nothing else.
    */
-  take(moved?: number[]): Uint8Array<ArrayBuffer> | null {
+  take(moved?: number[], all = false): Uint8Array<ArrayBuffer> | null {
+    if (this.#later.length > 0 && (all || this.#control.length > 0 || this.#ready.length > 0)) {
+      this.#control = [...this.#later, ...this.#control];
+      this.#later = [];
+    }
     const frames: Frame[] = [];
     let size = 0;
     let taken = 0;

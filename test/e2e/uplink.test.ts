@@ -199,7 +199,7 @@ describe("an exchange", () => {
     await response.then((answer) => answer.arrayBuffer()).catch(() => {});
   }, 30_000);
 
-  test("that is refused as retryable goes to another connector, or is 503 when there is none", async () => {
+  test("that is refused as retryable goes to another connector, and is told as it was when there is none", async () => {
     const sockets = await both();
     const response = chat();
     const socket = await withOpen(sockets);
@@ -207,7 +207,7 @@ describe("an exchange", () => {
     socket.say(jsonFrame(FrameType.RESET, opened.channel, { code: "queue_full", retryable: true }));
     const answer = await response;
     expect(answer.status).toBe(503);
-    expect(await answer.json()).toMatchObject({ error: { code: "model_unavailable" } });
+    expect(await answer.json()).toMatchObject({ error: { code: "queue_full" } });
   });
 
   test("without ACCEPT is withdrawn after two seconds and opened on another socket", async () => {

@@ -63,6 +63,7 @@ export class HostileWorld {
       send: () => {},
       close,
       schedule: () => {},
+      scheduleLater: () => {},
       onWelcome: () => {},
       onDrained: () => {},
       onGoAway: () => {},
@@ -88,7 +89,7 @@ export class HostileWorld {
       const cut = nat(10) === 0 ? message.subarray(0, nat(message.length + 1)) : message;
       receive(this.#board, link, cut, i);
       session.receive(cut);
-      session.flush(() => true);
+      session.flush(() => true, true);
       this.messages += 2;
     }
     this.#board.cancel(exchange);

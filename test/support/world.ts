@@ -216,6 +216,7 @@ export class World {
       send: (message) => wire.toHub.push(message),
       close,
       schedule: () => {},
+      scheduleLater: () => {},
       onWelcome: () => {},
       onDrained: () => {},
       onGoAway: () => {},
@@ -253,7 +254,14 @@ export class World {
         client.ended = "failed";
         continue;
       }
-      const from = { id: exchange.id, target: MODEL, ...owner, offset: client.got, head: client.heads === 0 };
+      const from = {
+        id: exchange.id,
+        target: MODEL,
+        ...owner,
+        offset: client.got,
+        head: client.heads === 0,
+        stream: false,
+      };
       client.exchange = this.board.resume(from, client, this.now);
     }
     old.links.clear();
@@ -263,7 +271,7 @@ export class World {
   deliver(site: Site, toHub: boolean): void {
     const { wire } = site;
     if (wire === null) return;
-    wire.session.flush(() => wire.toHub.length < 4);
+    wire.session.flush(() => wire.toHub.length < 4, true);
     if (toHub) {
       const message = wire.toHub.shift();
       if (message !== undefined) receive(this.board, wire.link, message, this.now);

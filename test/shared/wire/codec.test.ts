@@ -77,6 +77,7 @@ describe("the codec", () => {
     ]);
     expect(CloseCode).toEqual({
       NORMAL: 1000,
+      INTERNAL: 1011,
       MALFORMED: 4400,
       VERSION: 4406,
       SILENT: 4408,
