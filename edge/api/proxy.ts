@@ -78,7 +78,7 @@ async function call(
   const inHeader = body.byteLength <= HEADER_BODY_BYTES;
   const headers = {
     [EXCHANGE_HEADER]: JSON.stringify(exchange),
-    ...(inHeader ? { [BODY_HEADER]: btoa(String.fromCharCode(...body)) } : {}),
+    ...(inHeader ? { [BODY_HEADER]: body.toBase64() } : {}),
   };
   const init = { method: "POST", headers, signal, ...(inHeader ? {} : { body }) };
   let last: unknown;

@@ -274,7 +274,7 @@ function brokenLookup(): { failure: PublicFailure } {
 
 /** @returns how many bytes there were. */
 function append(body: Spool, base64: string): number {
-  body.append(Uint8Array.from(atob(base64), (character) => character.charCodeAt(0)));
+  body.append(Uint8Array.fromBase64(base64));
   return body.end;
 }
 
