@@ -28,6 +28,8 @@ export interface StackOptions {
   readonly slots?: number;
   /** Ids of the connectors. */
   readonly connectors?: readonly string[];
+  /** Where the connectors dial instead of the edge itself: a road that a test can break. */
+  readonly uplinkPort?: (edgePort: number) => Promise<number>;
   /** More lines of each connector's configuration. */
   readonly config?: string;
 }
@@ -79,10 +81,11 @@ export async function startStack(crew: Crew, options: StackOptions): Promise<Sta
     edge.ready(EDGE_READY_MS) as Promise<{ port: number; pid: number }>,
   ]);
 
+  const uplinkPort = (await options.uplinkPort?.(port)) ?? port;
   const configs = await Promise.all(
     connectors.map(async (id) => {
       const file = join(directory, `${id}.yaml`);
-      await writeFile(file, configOf(id, port, backendPort, engines, options));
+      await writeFile(file, configOf(id, uplinkPort, backendPort, engines, options));
       return file;
     }),
   );
