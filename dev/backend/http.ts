@@ -1,7 +1,7 @@
 // JSON over HTTP in few words: bodies read once and bounded, answers and errors as JSON.
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { z } from "zod";
-import { complaint } from "../fleet/complaint.ts";
+import { complaint } from "../complaint.ts";
 
 const BODY_LIMIT_BYTES = 16 * 1024;
 

@@ -1,7 +1,7 @@
 // What a key is: as an operator writes it, as it is stored, and what is said of it. Pure but for the digest.
 import { createHash } from "node:crypto";
 import { z } from "zod";
-import { complaint } from "../fleet/complaint.ts";
+import { complaint } from "../complaint.ts";
 
 const KEY = /^hc-sk-[A-Za-z0-9_-]{4,200}$/;
 

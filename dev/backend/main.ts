@@ -1,8 +1,8 @@
 // `npm run backend -- …`: the reference backend, which knows whose a key is.
 import { readFileSync } from "node:fs";
 import { Command, Option } from "commander";
-import { number, readCommand } from "../fleet/cli.ts";
-import { announce, endOnRequest, startFailure } from "../fleet/process.ts";
+import { number, readCommand } from "../cli.ts";
+import { announce, endOnRequest, startFailure } from "../process.ts";
 import { readKeys, type StoredKey } from "./keys.ts";
 import { startBackend } from "./server.ts";
 import { KeyStore } from "./store.ts";

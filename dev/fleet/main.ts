@@ -1,6 +1,7 @@
 // `npm run fleet -- …`: simulated OpenAI-compatible engines that answer as llama.cpp does.
 import { Command } from "commander";
-import { number, readCommand, reading } from "./cli.ts";
+import { number, readCommand, reading } from "../cli.ts";
+import { announce, endOnRequest, startFailure } from "../process.ts";
 import {
   DEFAULT_CHAT_MODELS,
   DEFAULT_EMBED_MODEL,
@@ -10,7 +11,6 @@ import {
   startFleet,
 } from "./fleet.ts";
 import { type FaultWord, faultOrders, formatPorts, parseFault, parseNames, parsePorts } from "./options.ts";
-import { announce, endOnRequest, startFailure } from "./process.ts";
 import { DEFAULT_PACE, type Pace } from "./settings.ts";
 
 const DEFAULT_CHAT = "8080-8087";

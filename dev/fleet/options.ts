@@ -1,6 +1,6 @@
 // The words of the command line: port lists, and faults given at the start. Pure.
 
-import { complaint } from "./complaint.ts";
+import { complaint } from "../complaint.ts";
 import { Faults } from "./faults.ts";
 import type { FaultOrder } from "./fleet.ts";
 

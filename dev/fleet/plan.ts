@@ -1,7 +1,7 @@
 // From the body of a request to what the engine will do: which choices, how many tokens of each, and what it refuses.
 // A test reads the same plan to know what must come. Pure.
 import { z } from "zod";
-import { complaint } from "./complaint.ts";
+import { complaint } from "../complaint.ts";
 import { contextExceeded, invalid, notJson, type Refusal } from "./refusals.ts";
 import { countTokens, seedOf, tokensFrom } from "./script.ts";
 

@@ -1,7 +1,7 @@
 // What no engine has: its own account for tests, and faults on demand. Reached on the engine's port, or with `?port=` on
 // that of any other engine of the fleet, because an engine that refuses connections can no longer be told to stop.
 import type { ServerResponse } from "node:http";
-import { complaint } from "./complaint.ts";
+import { complaint } from "../complaint.ts";
 import { Faults } from "./faults.ts";
 import type { Parts } from "./parts.ts";
 

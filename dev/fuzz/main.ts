@@ -3,7 +3,7 @@
 import { Command } from "commander";
 import { HostileWorld } from "../../test/support/hostile.ts";
 import { play, type Step, World } from "../../test/support/world.ts";
-import { number, readCommand } from "../fleet/cli.ts";
+import { number, readCommand } from "../cli.ts";
 
 const program = new Command("fuzz")
   .description("Fuzzes both ends of the wire.")

@@ -3,8 +3,8 @@ import { mkdir } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join, resolve } from "node:path";
 import { Command } from "commander";
+import { number, readCommand } from "../cli.ts";
 import { Crew } from "../crew.ts";
-import { number, readCommand } from "../fleet/cli.ts";
 import { startStack } from "./stack.ts";
 
 const program = new Command("start")

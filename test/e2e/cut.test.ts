@@ -1,5 +1,6 @@
 // An answer in flight survives a cut uplink: the client sees one stream, byte for byte.
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { read } from "../support/read.ts";
 import { Relay } from "../support/relay.ts";
 import { ADMIN_TOKEN, Engines, until, useStack } from "../support/stack.ts";
 
@@ -27,16 +28,6 @@ const textOf = (events: string): string =>
     .filter((event) => event.startsWith("data: {"))
     .map((event) => (JSON.parse(event.slice(6)).choices[0]?.delta?.content ?? "") as string)
     .join("");
-
-async function read(url: string, body: string, headers: Record<string, string> = {}): Promise<string> {
-  const response = await fetch(url, {
-    method: "POST",
-    headers: { "content-type": "application/json", ...headers },
-    body,
-  });
-  expect(response.status).toBe(200);
-  return response.text();
-}
 
 test("thirty streams run on while their uplink is cut again and again", async () => {
   const numbers = Array.from({ length: 30 }, (_, i) => i);

@@ -1,5 +1,6 @@
 // Many streams at once: each is byte for byte what its engine sent, apart from the name of the model.
 import { beforeAll, expect, test } from "vitest";
+import { read } from "../support/read.ts";
 import { Engines, until, useStack } from "../support/stack.ts";
 
 const STREAMS = 100;
@@ -31,16 +32,6 @@ const comparable = (text: string): string =>
     .replace(/"timings":\{[^}]*\}/g, '"timings":{}')
     .replace(/"cached_tokens":\d+/g, '"cached_tokens":0')
     .replace(/"model":"[^"]*"/g, '"model":""');
-
-async function read(url: string, body: string, headers: Record<string, string> = {}): Promise<string> {
-  const response = await fetch(url, {
-    method: "POST",
-    headers: { "content-type": "application/json", ...headers },
-    body,
-  });
-  expect(response.status).toBe(200);
-  return response.text();
-}
 
 test(`${STREAMS} streams of ${TOKENS} tokens arrive whole, unmixed and unchanged`, async () => {
   const numbers = Array.from({ length: STREAMS }, (_, i) => i);
