@@ -9,7 +9,8 @@ import { listModels, oneModel } from "./api/models.ts";
 import { proxy } from "./api/proxy.ts";
 import { uplink } from "./api/uplink.ts";
 import type { Env } from "./env.ts";
-import * as keys from "./gate/key.ts";
+import { bearer, digestOf, isKey } from "./gate/key.ts";
+import { isSame } from "./gate/secret.ts";
 import { resumable } from "./resume/stream.ts";
 import { readSettings, type Settings } from "./settings.ts";
 
@@ -25,7 +26,8 @@ export function createApp(): Hono<App> {
     settings ??= readSettings(c.env);
     return settings;
   };
-  const credentialsOf = (c: Context<App>) => readCredentials(c.req.raw, settingsOf(c), keys);
+  const credentialsOf = (c: Context<App>) =>
+    readCredentials(c.req.raw, settingsOf(c), { bearer, digestOf, isKey, isSame });
 
   for (const endpoint of ENDPOINTS) {
     app.on(endpoint.method, endpoint.path, async (c) => {
@@ -51,8 +53,8 @@ export function createApp(): Hono<App> {
   app.get("/uplink", (c) => uplink(c.req.raw, c.env, settingsOf(c)));
   app.get("/admin/status", async (c) => {
     const { adminToken } = settingsOf(c);
-    const token = keys.bearer(c.req.header("authorization") ?? null);
-    if (adminToken === "" || token === null || !(await keys.isSame(token, adminToken))) {
+    const token = bearer(c.req.header("authorization") ?? null);
+    if (adminToken === "" || token === null || !(await isSame(token, adminToken))) {
       throw new Failure("invalid_api_key", { message: "Incorrect admin token." });
     }
     return c.json({ shards: await statuses(c) });

@@ -21,16 +21,6 @@ export async function digestOf(key: string): Promise<string> {
   return hex;
 }
 
-/** Digests of our own secrets, which never change while an isolate lives. */
-const secrets = new Map<string, ArrayBuffer>();
-
-/** Compares with one of our own secrets in constant time; digests have one length, whatever was given. */
-export async function isSame(given: string, secret: string): Promise<boolean> {
-  const ours = secrets.get(secret) ?? (await sha256(secret));
-  secrets.set(secret, ours);
-  return crypto.subtle.timingSafeEqual(await sha256(given), ours);
-}
-
-function sha256(text: string): Promise<ArrayBuffer> {
+export function sha256(text: string): Promise<ArrayBuffer> {
   return crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
 }

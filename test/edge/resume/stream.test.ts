@@ -1,0 +1,80 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { resumable } from "../../../edge/resume/stream.ts";
+
+const encode = (text: string) => new TextEncoder().encode(text);
+const INTERRUPTED = encode('data: {"error":"cut"}\n\n');
+
+/** Gives `chunks`, then ends, or breaks as a lost hub does. */
+function source(chunks: Uint8Array[], breaks: boolean): ReadableStream<Uint8Array> {
+  let at = 0;
+  return new ReadableStream(
+    {
+      pull(controller) {
+        const chunk = chunks[at];
+        at += 1;
+        if (chunk !== undefined) controller.enqueue(chunk);
+        else if (breaks) controller.error(new Error("the hub was reset"));
+        else controller.close();
+      },
+    },
+    { highWaterMark: 0 },
+  );
+}
+
+async function text(stream: ReadableStream<Uint8Array>): Promise<string> {
+  return new TextDecoder().decode(Buffer.concat(await Array.fromAsync(stream)));
+}
+
+describe("a resumable stream", () => {
+  test("is one stream to its reader, however often the source breaks and wherever it is cut", async () => {
+    const answer = Array.from({ length: 40 }, (_, i) => `data: event ${i} ${"x".repeat(i)}\n\n`).join("");
+    const bytes = encode(answer);
+    const cuts = fc.array(fc.integer({ min: 1, max: bytes.length - 1 }), { maxLength: 8 });
+    await fc.assert(
+      fc.asyncProperty(cuts, fc.integer({ min: 1, max: 300 }), fc.boolean(), async (given, size, isEvents) => {
+        const breaks = [...new Set(given)].sort((a, b) => a - b);
+        const from = (offset: number) => {
+          const end = breaks.find((cut) => cut > offset) ?? bytes.length;
+          const chunks = [];
+          for (let at = offset; at < end; at += size) chunks.push(bytes.slice(at, Math.min(at + size, end)));
+          return source(chunks, end < bytes.length);
+        };
+        const stream = resumable({
+          first: from(0),
+          reopen: async (offset) => from(offset),
+          interrupted: isEvents ? INTERRUPTED : null,
+        });
+        expect(await text(stream)).toBe(answer);
+      }),
+    );
+  });
+
+  test("that cannot go on ends with whole events and then the error, never with half an event", async () => {
+    const stream = resumable({
+      first: source([encode("data: one\n\ndata: tw")], true),
+      reopen: async () => null,
+      interrupted: INTERRUPTED,
+    });
+    expect(await text(stream)).toBe('data: one\n\ndata: {"error":"cut"}\n\n');
+  });
+
+  test("of a plain body that cannot go on breaks, and never looks complete", async () => {
+    const stream = resumable({ first: source([encode('{"a":')], true), reopen: async () => null, interrupted: null });
+    await expect(text(stream)).rejects.toThrow("the hub was reset");
+  });
+
+  test("is cancelled with its reader", async () => {
+    let cancelled = false;
+    const first = new ReadableStream<Uint8Array>({
+      pull: (controller) => controller.enqueue(encode("data: x\n\n")),
+      cancel: () => {
+        cancelled = true;
+      },
+    });
+    const reader = resumable({ first, reopen: async () => null, interrupted: INTERRUPTED }).getReader();
+    await reader.read();
+    await reader.cancel();
+    expect(cancelled).toBe(true);
+  });
+});
