@@ -7,7 +7,7 @@ import type { Head } from "../../shared/wire/messages.ts";
 import type { Exchange, Reader } from "./exchange.ts";
 
 /** What one pull hands to the runtime at most. */
-const PULL_BYTES = 64 * 1024;
+const PULL_BYTES = 256 * 1024;
 
 interface Board {
   take(exchange: Exchange, max: number, now: number): Uint8Array;
@@ -66,25 +66,12 @@ export class Answer implements Reader {
     }
     const headers = [...head.headers, ...extra];
     if (exchange.end !== null && this.#failure === null && exchange.unread <= PULL_BYTES) {
-      return new Response(this.#whole(exchange), { status: head.status, headers });
+      // A small answer that came in one message goes out in one piece: no stream, no wrapping in the Worker.
+      return new Response(this.#board.take(exchange, PULL_BYTES, Date.now()), { status: head.status, headers });
     }
     const { connector, instance } = exchange.owner ?? { connector: "", instance: "" };
     headers.push([CONNECTOR_HEADER, JSON.stringify([connector, instance])]);
     return new Response(this.#stream(exchange), { status: head.status, headers });
-  }
-
-  /** A small answer that came in one message goes out in one piece: no stream, no wrapping in the Worker. */
-  #whole(exchange: Exchange): Uint8Array {
-    const first = this.#board.take(exchange, PULL_BYTES, Date.now());
-    if (exchange.unread === 0) return first;
-    const whole = new Uint8Array(first.byteLength + exchange.unread);
-    whole.set(first);
-    for (let at = first.byteLength; at < whole.byteLength; ) {
-      const next = this.#board.take(exchange, PULL_BYTES, Date.now());
-      whole.set(next, at);
-      at += next.byteLength;
-    }
-    return whole;
   }
 
   #stream(exchange: Exchange): ReadableStream<Uint8Array> {

@@ -25,6 +25,8 @@ import { Switchboard } from "./switchboard.ts";
 const TICK_MS = 250;
 /** What is held of a large request body before its connector takes it. */
 const BODY_AHEAD_BYTES = 256 * 1024;
+/** One read of a body. A read without a buffer of our own brings 4 KiB at most (workerd 1.20261023). */
+const PUMP_BYTES = 64 * 1024;
 /** What a backend may answer to a lookup. */
 const LOOKUP_ANSWER_BYTES = 64 * 1024;
 
@@ -194,7 +196,8 @@ export abstract class HubObject<Env> extends DurableObject<Env> {
 
   /** Moves a large body from the Worker to the connector, never far ahead of what the connector takes. */
   async #pump(source: ReadableStream<Uint8Array>, exchange: Exchange, answer: Answer): Promise<void> {
-    const reader = source.getReader();
+    const reader = source.getReader({ mode: "byob" });
+    let buffer = new ArrayBuffer(PUMP_BYTES);
     try {
       for (;;) {
         while (exchange.body.retained >= BODY_AHEAD_BYTES && exchange.state !== "over") {
@@ -202,9 +205,10 @@ export abstract class HubObject<Env> extends DurableObject<Env> {
             answer.onRoom = resolve;
           });
         }
-        const { done, value } = await reader.read();
+        const { done, value } = await reader.read(new Uint8Array(buffer));
         if (done || exchange.state === "over") return;
         exchange.body.append(value);
+        buffer = value.buffer;
         this.board.bodyGrew(exchange);
       }
     } catch {

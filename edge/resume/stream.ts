@@ -2,6 +2,10 @@
 // The client sees one stream. Knows nothing of hubs: how to go on is a function.
 
 const NEWLINE = 0x0a;
+/** What one read may bring. Without a buffer of our own a read brings 4 KiB at most (workerd 1.20261023), a turn of the event loop each. */
+const READ_BYTES = 128 * 1024;
+/** Below this a copy is cheaper than a new buffer for the next read. */
+const SMALL_BYTES = 16 * 1024;
 
 export interface ResumableOptions {
   readonly first: ReadableStream<Uint8Array>;
@@ -15,7 +19,8 @@ export interface ResumableOptions {
 }
 
 export function resumable({ first, reopen, interrupted }: ResumableOptions): ReadableStream<Uint8Array> {
-  let reader = first.getReader();
+  let reader = first.getReader({ mode: "byob" });
+  let buffer = new ArrayBuffer(READ_BYTES);
   let offset = 0;
   /** The beginning of an event whose end is not here yet: a client must never see half an event before an error. */
   let tail: Uint8Array | null = null;
@@ -23,14 +28,19 @@ export function resumable({ first, reopen, interrupted }: ResumableOptions): Rea
   const next = async (): Promise<Uint8Array | null> => {
     for (;;) {
       try {
-        const { done, value } = await reader.read();
+        const { done, value } = await reader.read(new Uint8Array(buffer));
         if (done) return null;
         offset += value.byteLength;
-        return value;
+        const isSmall = value.byteLength < SMALL_BYTES;
+        const chunk = isSmall ? value.slice() : value;
+        buffer = isSmall ? value.buffer : new ArrayBuffer(READ_BYTES);
+        return chunk;
       } catch (error) {
         const again = await reopen(offset);
         if (again === null) throw error;
-        reader = again.getReader();
+        reader = again.getReader({ mode: "byob" });
+        // The buffer went down with the read that failed.
+        buffer = new ArrayBuffer(READ_BYTES);
       }
     }
   };

@@ -8,18 +8,21 @@ const INTERRUPTED = encode('data: {"error":"cut"}\n\n');
 /** Gives `chunks`, then ends, or breaks as a lost hub does. */
 function source(chunks: Uint8Array[], breaks: boolean): ReadableStream<Uint8Array> {
   let at = 0;
-  return new ReadableStream(
-    {
-      pull(controller) {
-        const chunk = chunks[at];
-        at += 1;
-        if (chunk !== undefined) controller.enqueue(chunk);
-        else if (breaks) controller.error(new Error("the hub was reset"));
-        else controller.close();
-      },
+  return new ReadableStream({
+    type: "bytes",
+    pull(controller) {
+      const chunk = chunks[at];
+      at += 1;
+      if (chunk !== undefined) {
+        controller.enqueue(chunk);
+      } else if (breaks) {
+        controller.error(new Error("the hub was reset"));
+      } else {
+        controller.close();
+        controller.byobRequest?.respond(0);
+      }
     },
-    { highWaterMark: 0 },
-  );
+  });
 }
 
 async function text(stream: ReadableStream<Uint8Array>): Promise<string> {
@@ -66,7 +69,8 @@ describe("a resumable stream", () => {
 
   test("is cancelled with its reader", async () => {
     let cancelled = false;
-    const first = new ReadableStream<Uint8Array>({
+    const first = new ReadableStream({
+      type: "bytes",
       pull: (controller) => controller.enqueue(encode("data: x\n\n")),
       cancel: () => {
         cancelled = true;
