@@ -8,7 +8,6 @@ import {
   type ExchangeRequest,
   type HubStatus,
   type ResumeRequest,
-  readFailure,
   UPLINK_HEADER,
   type UplinkRequest,
 } from "../../shared/hop.ts";
@@ -18,6 +17,7 @@ import { Spool } from "../../shared/wire/spool.ts";
 import { Answer, failed } from "./answer.ts";
 import type { Exchange, Order } from "./exchange.ts";
 import { type Link, type LinkState, newLinkState, type Transport } from "./link.ts";
+import { type LookupAnswer, readAnswer } from "./lookup.ts";
 import { receive } from "./receive.ts";
 import { isLive } from "./roster.ts";
 import { Switchboard } from "./switchboard.ts";
@@ -27,8 +27,6 @@ const TICK_MS = 250;
 const BODY_AHEAD_BYTES = 256 * 1024;
 /** One read of a body. A read without a buffer of our own brings 4 KiB at most (workerd 1.20261023). */
 const PUMP_BYTES = 64 * 1024;
-/** What a backend may answer to a lookup. */
-const LOOKUP_ANSWER_BYTES = 64 * 1024;
 
 /** What the gate says of a request. */
 export type Admission =
@@ -47,7 +45,7 @@ export type Ask = (question: {
   path: string;
   body: Uint8Array;
   timeoutMs: number;
-}) => Promise<{ status: number; body: Uint8Array } | { failure: PublicFailure }>;
+}) => Promise<LookupAnswer>;
 
 export type Admit = (request: ExchangeRequest, now: number) => Promise<Admission> | Admission;
 
@@ -142,10 +140,7 @@ export abstract class HubObject<Env> extends DurableObject<Env> {
     const late = Promise.withResolvers<null>();
     const timer = setTimeout(() => late.resolve(null), timeoutMs);
     try {
-      const read = answer
-        .response(exchange, [])
-        .then((response) => readAnswer(response))
-        .catch(brokenLookup);
+      const read = answer.response(exchange, []).then(readAnswer);
       const settled = await Promise.race([read, late.promise]);
       if (settled !== null) return settled;
       this.board.cancel(exchange);
@@ -271,32 +266,8 @@ export abstract class HubObject<Env> extends DurableObject<Env> {
   }
 }
 
-/** The connector was lost after the backend's head. */
-function brokenLookup(): { failure: PublicFailure } {
-  return { failure: { code: "auth_unavailable" } };
-}
-
 /** @returns how many bytes there were. */
 function append(body: Spool, base64: string): number {
   body.append(Uint8Array.fromBase64(base64));
   return body.end;
-}
-
-async function readAnswer(
-  response: Response,
-): Promise<{ status: number; body: Uint8Array } | { failure: PublicFailure }> {
-  const refusal = readFailure(response.headers);
-  if (refusal !== null) return { failure: refusal };
-  const chunks = new Spool();
-  for await (const chunk of response.body ?? []) {
-    chunks.append(chunk);
-    if (chunks.end > LOOKUP_ANSWER_BYTES) return { failure: { code: "auth_unavailable" } };
-  }
-  const body = new Uint8Array(chunks.end);
-  for (let at = 0; at < body.byteLength; ) {
-    const part = chunks.read(at, body.byteLength);
-    body.set(part, at);
-    at += part.byteLength;
-  }
-  return { status: response.status, body };
 }
