@@ -52,9 +52,8 @@ export class Uplink {
   #backoff: Backoff = RESTED;
   #redial: NodeJS.Timeout | null = null;
   #stopped = false;
-  /** Close code that we chose ourselves. */
+  /** ms; 0 until the socket is open. */
   #openedAt = 0;
-  reconnects = 0;
 
   constructor(options: UplinkOptions) {
     this.#options = options;
@@ -240,7 +239,6 @@ export class Uplink {
       return;
     }
     this.#backoff = afterLoss(this.#backoff, lived);
-    this.reconnects += 1;
     this.#redial = setTimeout(() => void this.#dial(), delayOf(this.#backoff, chance()));
   }
 }
