@@ -1,0 +1,108 @@
+// What becomes of a run when its socket, its hub or its client goes (shared/wire/spec.md §4, §7).
+import { beforeEach, describe, expect, test } from "vitest";
+import type { Exchange, Service } from "../../../connector/exchange/exchange.ts";
+import { ExchangeTable, ORPHAN_MS } from "../../../connector/exchange/table.ts";
+import type { Lane } from "../../../connector/lane.ts";
+import type { Open } from "../../../shared/wire/messages.ts";
+
+const OPEN: Open = {
+  exchange: "x",
+  attempt: 1,
+  target: "m",
+  method: "POST",
+  path: "/",
+  headers: [],
+  length: 0,
+  limit: 1_000,
+  deadline_ms: 1_000,
+  tier: "",
+  tenant: "",
+  dialect: null,
+};
+
+/** A lane that sends nothing and notes what it was told. */
+function lane() {
+  const told: string[] = [];
+  const note = (what: string) => () => {
+    told.push(what);
+  };
+  const made: Lane = {
+    accept: note("accept"),
+    head: note("head"),
+    start: note("start"),
+    wake: note("wake"),
+    end: note("end"),
+    abandon: note("abandon"),
+    close: note("close"),
+    refuse: note("refuse"),
+    sent: () => 0,
+  };
+  return { made, told };
+}
+
+describe("an exchange of the table", () => {
+  let now = 0;
+  let aborts = 0;
+  let running: Exchange;
+  let table: ExchangeTable;
+  beforeEach(() => {
+    now = 0;
+    aborts = 0;
+    const service: Service = {
+      begin: () => {},
+      abort: () => {
+        aborts += 1;
+      },
+      resume: () => {},
+      usage: () => null,
+      timings: () => ({ queue_ms: 0, first_byte_ms: null, total_ms: 0 }),
+    };
+    table = new ExchangeTable({
+      now: () => now,
+      pools: () => [],
+      serviceFor: (exchange) => {
+        running = exchange;
+        return service;
+      },
+    });
+  });
+
+  test("that is over but not sent leaves its lane when its client goes, and is not kept for ever", () => {
+    const { made, told } = lane();
+    const guest = table.open(OPEN, made)!;
+    running.head(200, []);
+    running.data(new Uint8Array(300_000));
+    running.over("complete", null);
+    guest.cancel("cancelled");
+    expect(told).toContain("abandon");
+    table.settled("x");
+    now = ORPHAN_MS;
+    table.tick(now);
+    expect(table.retained).toBe(0);
+  });
+
+  test("whose first ACCEPT was not heard never was: no END", () => {
+    const guest = table.open(OPEN, lane().made)!;
+    guest.cancel("no_accept");
+    expect([aborts, table.running, table.unsettled()]).toEqual([1, 0, []]);
+  });
+
+  test("whose resumed ACCEPT was not heard goes on, and can be resumed again", () => {
+    table.open(OPEN, lane().made)!.detached();
+    const again = table.resume({ exchange: "x", offset: 0, head: true, limit: 1_000 }, lane().made)!;
+    again.cancel("no_accept");
+    expect([aborts, table.running]).toEqual([0, 1]);
+    expect(table.resume({ exchange: "x", offset: 0, head: true, limit: 1_000 }, lane().made)).not.toBeNull();
+  });
+
+  test("that nobody resumes is cancelled after 15 s, and its END kept until it is settled", () => {
+    table.open(OPEN, lane().made)!.detached();
+    table.tick(ORPHAN_MS - 1);
+    expect(aborts).toBe(0);
+    table.tick(ORPHAN_MS);
+    expect(aborts).toBe(1);
+    expect(table.unsettled()).toMatchObject([{ exchange: "x", outcome: "cancelled" }]);
+    table.settled("x");
+    expect(table.unsettled()).toEqual([]);
+  });
+});
