@@ -1,4 +1,5 @@
 // The edge's settings (environment, or [vars] and secrets in wrangler.toml): read, checked, named. Pure.
+import ipaddr from "ipaddr.js";
 import { z } from "zod";
 
 // workerd forbids code generation.
@@ -24,6 +25,27 @@ const json = z.string().transform((text, context): unknown => {
   }
 });
 
+/** An address with the length of its prefix. */
+export type Network = readonly [ipaddr.IPv4 | ipaddr.IPv6, number];
+
+/** Addresses and CIDRs, apart by commas or spaces. */
+const Networks = z.string().transform((text, context): Network[] =>
+  text
+    .split(/[\s,]+/)
+    .filter((word) => word !== "")
+    .flatMap((word) => {
+      try {
+        if (/^[\d./]+$/.test(word) && word.split("/")[0]?.split(".").length !== 4) throw new Error("not four parts");
+        if (word.includes("/")) return [ipaddr.parseCIDR(word)];
+        const address = ipaddr.process(word);
+        return [[address, address.kind() === "ipv4" ? 32 : 128] as Network];
+      } catch {
+        context.addIssue({ code: "custom", message: `"${word}" is not an address or a CIDR` });
+        return [];
+      }
+    }),
+);
+
 const Schema = z
   .object({
     AUTH_MODE: z.enum(["backend", "master-key"]).default("backend"),
@@ -32,6 +54,7 @@ const Schema = z
     CONNECTOR_KEYS: json.pipe(KeySet).default([]),
     HUB_SHARDS: z.coerce.number().int().min(1).max(64).default(2),
     HEARTCODE_BACKEND_TIMEOUT: z.coerce.number().min(0.1).max(120).default(10),
+    TRUSTED_PROXIES: Networks.default([]),
   })
   .refine((env) => env.AUTH_MODE !== "master-key" || env.MASTER_KEY.length >= 8, {
     path: ["MASTER_KEY"],
@@ -45,7 +68,12 @@ export interface Settings {
   readonly connectorKeys: readonly ConnectorKey[];
   readonly shards: number;
   readonly backendTimeoutMs: number;
+  /** Whose `X-Forwarded-For` is believed. */
+  readonly trustedProxies: readonly Network[];
 }
+
+/** Names of all settings: what a launcher passes on, and what the documentation has to tell. */
+export const SETTING_NAMES: readonly string[] = Object.keys(Schema.shape);
 
 /** @throws Error that names the setting. */
 export function readSettings(env: Readonly<Record<string, unknown>>): Settings {
@@ -62,5 +90,6 @@ export function readSettings(env: Readonly<Record<string, unknown>>): Settings {
     connectorKeys: data.CONNECTOR_KEYS,
     shards: data.HUB_SHARDS,
     backendTimeoutMs: data.HEARTCODE_BACKEND_TIMEOUT * 1000,
+    trustedProxies: data.TRUSTED_PROXIES,
   };
 }

@@ -104,6 +104,7 @@ const PURE = [
   /^shared\//,
   /^edge\/hub\/(switchboard|receive|exchange|link|roster)\.ts$/,
   /^edge\/gate\/(accounts|verify)\.ts$/,
+  /^edge\/api\/client-address\.ts$/,
   /^connector\/uplink\/(session|backoff)\.ts$/,
   /^connector\/exchange\//,
   /^connector\/dialect\//,

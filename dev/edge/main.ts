@@ -2,18 +2,9 @@
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { Command, InvalidArgumentError } from "commander";
-import { readSettings } from "../../edge/settings.ts";
+import { readSettings, SETTING_NAMES } from "../../edge/settings.ts";
 import { buildWorker } from "./build.ts";
 import { startWorkerd } from "./workerd.ts";
-
-const VARIABLES = [
-  "AUTH_MODE",
-  "MASTER_KEY",
-  "ADMIN_TOKEN",
-  "CONNECTOR_KEYS",
-  "HUB_SHARDS",
-  "HEARTCODE_BACKEND_TIMEOUT",
-] as const;
 
 const program = new Command("edge")
   .description("Runs the production bundle of the Worker on workerd.")
@@ -22,7 +13,7 @@ const program = new Command("edge")
   .option("--state <folder>", "what the Durable Objects keep", ".state/edge")
   .option("--connector-keys <file>", "JWK set of the connectors that may dial in (else the setting CONNECTOR_KEYS)")
   .option("--inspect <port>", "open the Worker to Chrome DevTools", port)
-  .addHelpText("after", `\nSettings come from the environment: ${VARIABLES.join(", ")}.`)
+  .addHelpText("after", `\nSettings come from the environment: ${SETTING_NAMES.join(", ")}.`)
   .showHelpAfterError("(--help tells more)")
   .parse();
 
@@ -40,7 +31,7 @@ function fail(message: string): never {
 }
 
 const settings: Record<string, string> = {};
-for (const name of VARIABLES) {
+for (const name of SETTING_NAMES) {
   const value = process.env[name];
   if (value !== undefined && value !== "") settings[name] = value;
 }
