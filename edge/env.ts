@@ -1,14 +1,18 @@
 // What the platform hands to the Worker.
-import type { AccountAnswer, Credentials, HubStatus } from "../shared/hop.ts";
+import type { AccountAnswer, Credentials, HubStatus, UsageAnswer } from "../shared/hop.ts";
 
 /** What the Worker calls on a hub besides `fetch`. */
 export interface HubRpc extends Rpc.DurableObjectBranded {
   account(credentials: Credentials): Promise<AccountAnswer>;
+  usage(credentials: Credentials): Promise<UsageAnswer>;
+  purge(digest: string): void;
   status(): HubStatus;
 }
 
 /** The settings beside it are read by settings.ts. */
 export interface Env {
   readonly HUB: DurableObjectNamespace<HubRpc & DurableObject>;
+  /** The platform's rate limiter, where there is one. */
+  readonly SHIELD?: RateLimit;
   readonly [setting: string]: unknown;
 }

@@ -1,6 +1,7 @@
 // The edge's settings (environment, or [vars] and secrets in wrangler.toml): read, checked, named. Pure.
 import ipaddr from "ipaddr.js";
 import { z } from "zod";
+import { DEFAULT_TIERS, readTiers, type Tiers } from "./gate/tiers.ts";
 
 // workerd forbids code generation.
 z.config({ jitless: true });
@@ -46,6 +47,16 @@ const Networks = z.string().transform((text, context): Network[] =>
     }),
 );
 
+/** Changes to the tiers' limits, as JSON. */
+const TierTable = z.string().transform((text, context): Tiers => {
+  try {
+    return readTiers(text);
+  } catch (error) {
+    context.addIssue({ code: "custom", message: (error as Error).message });
+    return z.NEVER;
+  }
+});
+
 const Schema = z
   .object({
     AUTH_MODE: z.enum(["backend", "master-key"]).default("backend"),
@@ -55,6 +66,7 @@ const Schema = z
     HUB_SHARDS: z.coerce.number().int().min(1).max(64).default(2),
     HEARTCODE_BACKEND_TIMEOUT: z.coerce.number().min(0.1).max(120).default(10),
     TRUSTED_PROXIES: Networks.default([]),
+    TIERS: TierTable.default(DEFAULT_TIERS),
   })
   .refine((env) => env.AUTH_MODE !== "master-key" || env.MASTER_KEY.length >= 8, {
     path: ["MASTER_KEY"],
@@ -68,6 +80,7 @@ export interface Settings {
   readonly connectorKeys: readonly ConnectorKey[];
   readonly shards: number;
   readonly backendTimeoutMs: number;
+  readonly tiers: Tiers;
   /** Whose `X-Forwarded-For` is believed. */
   readonly trustedProxies: readonly Network[];
 }
@@ -90,6 +103,7 @@ export function readSettings(env: Readonly<Record<string, unknown>>): Settings {
     connectorKeys: data.CONNECTOR_KEYS,
     shards: data.HUB_SHARDS,
     backendTimeoutMs: data.HEARTCODE_BACKEND_TIMEOUT * 1000,
+    tiers: data.TIERS,
     trustedProxies: data.TRUSTED_PROXIES,
   };
 }

@@ -1,36 +1,59 @@
 // The entry: the Worker, and the Durable Object as the place where the gate and the hub meet.
 import { Failure } from "../shared/errors.ts";
-import type { AccountAnswer, Credentials } from "../shared/hop.ts";
+import type { AccountAnswer, Credentials, UsageAnswer } from "../shared/hop.ts";
 import { createApp } from "./app.ts";
 import type { Env } from "./env.ts";
 import { Gate } from "./gate/gate.ts";
-import { type Admit, HubObject } from "./hub/object.ts";
+import { Store } from "./gate/store.ts";
+import { HubObject } from "./hub/object.ts";
 import { readSettings } from "./settings.ts";
 
+/** How long one exchange may take, queue and answer together. */
+const EXCHANGE_MS = 600_000;
+
 export class Hub extends HubObject<Env> {
-  readonly #gate: Gate;
-  protected override admit: Admit;
+  protected override readonly gate: Gate;
 
   constructor(ctx: DurableObjectState, env: Env) {
     const settings = readSettings(env);
-    super(ctx, env, { shards: settings.shards });
-    this.#gate = new Gate({
+    super(ctx, env, { shards: settings.shards, exchangeMs: EXCHANGE_MS });
+    this.gate = new Gate({
       ask: this.ask,
+      store: new Store(ctx.storage.sql),
+      tiers: settings.tiers,
       timeoutMs: settings.backendTimeoutMs,
+      exchangeMs: EXCHANGE_MS,
       now: () => Date.now(),
       newId: () => `key_${crypto.randomUUID()}`,
     });
-    this.admit = (request) => this.#gate.admit(request);
+    this.wakeForExpiry();
   }
 
   async account(credentials: Credentials): Promise<AccountAnswer> {
-    try {
-      const account = await this.#gate.account(credentials);
-      return account === null ? { failure: { code: "invalid_api_key" } } : { account };
-    } catch (error) {
-      if (error instanceof Failure) return { failure: error.public };
-      throw error;
-    }
+    return told(async () => {
+      const account = await this.gate.account(credentials);
+      if (account === null) throw new Failure("invalid_api_key");
+      return { account };
+    });
+  }
+
+  async usage(credentials: Credentials): Promise<UsageAnswer> {
+    return told(async () => ({ usage: await this.gate.usage(credentials) }));
+  }
+
+  /** What is known of a key is forgotten before this returns. */
+  purge(digest: string): void {
+    this.gate.purge(digest);
+  }
+}
+
+/** A failure that crosses to the Worker is a value: of an error only its text would arrive. */
+async function told<T>(work: () => Promise<T>): Promise<T | { failure: Failure["public"] }> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof Failure) return { failure: error.public };
+    throw error;
   }
 }
 

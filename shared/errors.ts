@@ -131,6 +131,8 @@ export interface PublicFailure {
   readonly type?: string | undefined;
   readonly retryAfterMs?: number | undefined;
   readonly shouldRetry?: boolean | undefined;
+  /** More headers of the answer: how the caller stands with its limits. */
+  readonly headers?: readonly (readonly [name: string, value: string])[] | undefined;
 }
 
 /**
@@ -172,11 +174,11 @@ export function errorBody(failure: PublicFailure): {
 /** Status and headers of the answer that carries {@link errorBody}. */
 export function errorHead(failure: PublicFailure): { status: number; headers: Record<string, string> } {
   const row: ErrorRow = ERRORS[failure.code];
-  const headers: Record<string, string> = {};
+  const headers: Record<string, string> = Object.fromEntries(failure.headers ?? []);
   const shouldRetry = failure.shouldRetry ?? row.shouldRetry;
   if (shouldRetry !== undefined) headers["x-should-retry"] = String(shouldRetry);
   const retryAfterMs = failure.retryAfterMs ?? row.retryAfterMs;
-  if (retryAfterMs !== undefined && shouldRetry !== false) {
+  if (retryAfterMs !== undefined) {
     // Rounded up: a retry that comes early fails again.
     headers["retry-after"] = String(Math.ceil(retryAfterMs / 1000));
     headers["retry-after-ms"] = String(Math.ceil(retryAfterMs));

@@ -31,18 +31,62 @@ export interface ExchangeRequest {
   readonly ageRestricted: boolean;
   readonly headers: HeaderPairs;
   readonly dialect: Dialect;
+  readonly demand: Demand;
+}
+
+/** What a request may cost, as far as its body says. */
+export interface Demand {
+  /** Roughly the text that the model reads, in UTF-8. */
+  readonly promptBytes: number;
+  /** False for embeddings: they write nothing. */
+  readonly generates: boolean;
+  /** The most that one choice may take; null where the client named no limit. */
+  readonly maxTokens: number | null;
+  readonly choices: number;
+}
+
+export const TIERS = ["free", "premium", "admin"] as const;
+export type Tier = (typeof TIERS)[number];
+
+/** Limits of one account in place of its tier's. */
+export interface LimitOverrides {
+  readonly rpm?: number | undefined;
+  readonly tpm?: number | undefined;
+  readonly tokens_per_day?: number | undefined;
+  readonly default_max_tokens?: number | undefined;
+  readonly max_tokens?: number | undefined;
 }
 
 /** What the backend says of a key. */
 export interface Account {
   readonly keyId: string;
   readonly userId: string;
-  readonly tier: "free" | "premium" | "admin";
+  readonly tier: Tier;
   readonly ageVerified: boolean;
   /** ms since the epoch. */
   readonly expiresAt: number | null;
+  readonly limits?: LimitOverrides | undefined;
 }
 
+/** How much of one limit is left. */
+export interface AllowanceReport {
+  readonly limit: number;
+  readonly remaining: number;
+  /** ms until all of it is there again. */
+  readonly resetMs: number;
+}
+
+export interface UsageReport {
+  readonly tier: Tier;
+  /** Null: nothing is limited. */
+  readonly standing: {
+    readonly requests: AllowanceReport;
+    readonly tokens: AllowanceReport;
+    readonly day: AllowanceReport;
+  } | null;
+}
+
+export type UsageAnswer = { readonly usage: UsageReport } | { readonly failure: PublicFailure };
 export type AccountAnswer = { readonly account: Account } | { readonly failure: PublicFailure };
 
 /** Carries an {@link UplinkRequest} as JSON on a WebSocket upgrade whose token the Worker has verified. */
@@ -89,6 +133,40 @@ export interface HubStatus {
   readonly violations: number;
   readonly resumed: number;
   readonly window_stalls: number;
+  /** Since this hub woke. */
+  readonly outcomes: readonly OutcomeCount[];
+  readonly gate: GateStatus;
+}
+
+export interface OutcomeCount {
+  /** As clients name it. */
+  readonly model: string;
+  /** Of END; `refused` where no engine answered, `cancelled` where the client left first. */
+  readonly outcome: string;
+  readonly count: number;
+}
+
+export interface GateStatus {
+  /** Exchanges that have tokens reserved. */
+  readonly leases: number;
+  /** Key lookups by how they ended. */
+  readonly lookups: Readonly<Record<string, number>>;
+  /** Denials by the limit that was reached. */
+  readonly denials: Readonly<Record<string, number>>;
+  readonly settled: number;
+  readonly prompt_tokens: number;
+  readonly completion_tokens: number;
+  /** Leases that ran out, and the tokens they cost. */
+  readonly expired: number;
+  readonly forfeited_tokens: number;
+  /** Keys in use, by the beginning of their digests. */
+  readonly keys: readonly KeyStatus[];
+}
+
+export interface KeyStatus {
+  readonly key: string;
+  readonly leases: number;
+  readonly standing: NonNullable<UsageReport["standing"]>;
 }
 
 /** A failure as a header value: JSON may hold any character, a header may not. */

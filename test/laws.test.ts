@@ -102,8 +102,8 @@ describe("the import laws", () => {
 /** Files whose behaviour is arithmetic: what they need of time and chance is an argument. */
 const PURE = [
   /^shared\//,
-  /^edge\/hub\/(switchboard|receive|exchange|link|roster)\.ts$/,
-  /^edge\/gate\/(accounts|verify)\.ts$/,
+  /^edge\/hub\/(switchboard|receive|exchange|link|roster|settlement|outcomes)\.ts$/,
+  /^edge\/gate\/(?!gate|store|key|secret)\w+\.ts$/,
   /^edge\/api\/client-address\.ts$/,
   /^connector\/uplink\/(session|backoff)\.ts$/,
   /^connector\/exchange\//,

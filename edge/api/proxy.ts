@@ -1,5 +1,5 @@
 // One request to an engine, from the Worker's side: intake, one call to the hub, and the answer out.
-import { errorEvent, Failure } from "../../shared/errors.ts";
+import { errorEvent, Failure, type PublicFailure } from "../../shared/errors.ts";
 import { allowHeaders, REQUEST_HEADERS } from "../../shared/headers.ts";
 import {
   BODY_HEADER,
@@ -38,6 +38,13 @@ export interface Asked {
   readonly env: Env;
 }
 
+/** What a hub said instead of an answer. It has written its line about it. */
+export class HubFailure extends Failure {
+  constructor(failure: PublicFailure) {
+    super(failure.code, failure);
+  }
+}
+
 /** @throws Failure */
 export async function proxy(asked: Asked, resumable: Resumable): Promise<Response> {
   const { id, request, endpoint, credentials, settings, env } = asked;
@@ -59,11 +66,17 @@ export async function proxy(asked: Asked, resumable: Resumable): Promise<Respons
     ageRestricted: model.ageRestricted,
     headers: allowHeaders(request.headers, REQUEST_HEADERS),
     dialect: { model: model.id, stream: facts.stream, usage: facts.usage },
+    demand: {
+      promptBytes: facts.promptBytes,
+      generates: endpoint.kind === "chat",
+      maxTokens: facts.maxTokens ?? null,
+      choices: facts.n,
+    },
   };
   const shard = shardOf(credentials, settings.shards);
   const response = await call(env, shard, exchange, bytes, request.signal);
   const failure = readFailure(response.headers);
-  if (failure !== null) throw new Failure(failure.code, failure);
+  if (failure !== null) throw new HubFailure(failure);
   return answer(response, exchange, resumable, (from) => reopen(env, shard, from, request.signal));
 }
 

@@ -1,9 +1,18 @@
-// Who may do what. Knows keys, accounts and the backend's verdicts; knows no socket: asking is a function it is given.
+// Who may do what, how much of it, and who pays. Knows keys, accounts, limits and the backend's verdicts; knows no socket:
+// asking the backend is a function it is given, and what ends an exchange is told to it.
 import { Failure, type PublicFailure } from "../../shared/errors.ts";
 import type { HeaderPairs } from "../../shared/headers.ts";
-import type { Account, Credentials, ExchangeRequest } from "../../shared/hop.ts";
+import type { Account, Credentials, ExchangeRequest, GateStatus, UsageReport } from "../../shared/hop.ts";
 import { VERIFY_KEY } from "../../shared/openai.ts";
+import type { End } from "../../shared/wire/messages.ts";
 import { Accounts, permit } from "./accounts.ts";
+import { Books, type Entry } from "./books.ts";
+import { Estimates } from "./estimate.ts";
+import { denied, limitHeaders } from "./headers.ts";
+import type { Denial, Lease } from "./ledger.ts";
+import type { Store } from "./store.ts";
+import { limitsOf, type Tiers } from "./tiers.ts";
+import { demandOf, usedBy } from "./toll.ts";
 import { readVerdict } from "./verify.ts";
 
 type Answer = { readonly status: number; readonly body: Uint8Array } | { readonly failure: PublicFailure };
@@ -17,25 +26,62 @@ export interface GateOptions {
     body: Uint8Array;
     timeoutMs: number;
   }) => Promise<Answer>;
+  readonly store: Store;
+  readonly tiers: Tiers;
   readonly timeoutMs: number;
+  /** How long an exchange may take at most. */
+  readonly exchangeMs: number;
   readonly now: () => number;
   readonly newId: () => string;
 }
 
-type Admission =
-  | { readonly tier: string; readonly tenant: string; readonly maxTokens: undefined; readonly headers: HeaderPairs }
-  | { readonly failure: PublicFailure };
+export type Admission =
+  | {
+      readonly tier: string;
+      readonly tenant: string;
+      readonly maxTokens: number | undefined;
+      readonly headers: HeaderPairs;
+    }
+  | { readonly failure: PublicFailure; readonly tier?: string; readonly tenant?: string };
 
 /** Who a developer is who holds the master key. */
 const MASTER: Account = { keyId: "master", userId: "master", tier: "admin", ageVerified: true, expiresAt: null };
 
+/** An END may be that much later than the deadline of its exchange. */
+const LATE_END_MS = 60_000;
+/** A connector that lost an exchange has so long to come back and say what it used. */
+const ORPHAN_MS = 60_000;
+/** Of the most recently used keys. */
+const MOST_KEYS_SHOWN = 50;
+/** Between two writings of the ledgers as a whole, while entries come. */
+const CHECKPOINT_MS = 5_000;
+const CHECKPOINT_ROWS = 1_000;
+
 export class Gate {
   readonly #options: GateOptions;
   readonly #accounts: Accounts;
+  readonly #books: Books;
+  readonly #estimates: Estimates;
+  /** Applied here and not yet on disk. */
+  #pending: Entry[] = [];
+  #journalRows = 0;
+  #checkpointAt = 0;
+  /** Denials, by kind: for metrics. */
+  readonly #denials: Record<Denial["kind"], number> = { too_large: 0, daily: 0, requests: 0, tokens: 0 };
+  /** Tokens that were settled, and exchanges whose lease ran out. */
+  readonly #totals = { settled: 0, promptTokens: 0, completionTokens: 0, forfeited: 0, expired: 0 };
 
   constructor(options: GateOptions) {
+    const { store } = options;
     this.#options = options;
-    this.#accounts = new Accounts((key) => this.#lookup(key), options.now);
+    this.#accounts = new Accounts((key) => this.#lookup(key), store, options.now);
+    this.#books = new Books((digest) => store.ledger(digest));
+    this.#estimates = new Estimates(store.estimates());
+    for (const [digest, state] of store.leased()) this.#books.recall(digest, state);
+    for (const entry of store.journal()) {
+      this.#books.apply(entry);
+      this.#journalRows += 1;
+    }
   }
 
   /** Lets a request in or says why not. A denial is a value. Answers at once where the account is known. */
@@ -44,7 +90,7 @@ export class Gate {
     if (account !== undefined) return this.#decide(account, request);
     return this.account(request.credentials).then(
       (found) => this.#decide(found, request),
-      (error: unknown) => denied(error),
+      (error: unknown) => refused(error),
     );
   }
 
@@ -56,18 +102,147 @@ export class Gate {
     return this.#accounts.find(credentials.digest, credentials.key);
   }
 
-  #peek(credentials: Credentials): Account | null | undefined {
-    return credentials.mode === "master-key" ? MASTER : this.#accounts.peek(credentials.digest);
+  /** What a key may use, has used and when it gets more. @throws Failure */
+  async usage(credentials: Credentials): Promise<UsageReport> {
+    const { now, tiers } = this.#options;
+    const account = permit(await this.account(credentials), false, now());
+    if (credentials.mode === "master-key") return { tier: account.tier, standing: null };
+    const standing = this.#books.standing(credentials.digest, limitsOf(account, tiers), now());
+    return { tier: account.tier, standing };
   }
 
-  #decide(account: Account | null, { credentials, ageRestricted }: ExchangeRequest): Admission {
-    try {
-      const { tier } = permit(account, ageRestricted, this.#options.now());
-      const tenant = credentials.mode === "master-key" ? "master" : credentials.digest.slice(0, 16);
-      return { tier, tenant, maxTokens: undefined, headers: [] };
-    } catch (error) {
-      return denied(error);
+  purge(digest: string): void {
+    this.#accounts.purge(digest);
+  }
+
+  /** END of an exchange. @returns its lease, if this was what settled it. */
+  settle(end: End): Lease | null {
+    const lease = this.#books.lease(end.exchange);
+    if (lease === undefined || lease.attempt !== end.attempt) return null;
+    if (end.usage?.source === "engine") {
+      this.#estimates.learn(lease.model, lease.promptBytes, end.usage.prompt_tokens);
     }
+    this.#totals.settled += 1;
+    this.#totals.promptTokens += end.usage?.prompt_tokens ?? 0;
+    this.#totals.completionTokens += end.usage?.completion_tokens ?? 0;
+    return this.#write(["settle", end.exchange, usedBy(end, lease), this.#options.now()]);
+  }
+
+  /** No engine has seen it: the tokens are given back, the request stays counted. */
+  unserved(id: string): void {
+    if (this.#books.has(id)) this.#write(["settle", id, 0, this.#options.now()]);
+  }
+
+  /** Who answered for it is lost, or its client is. It costs what was reserved, if nobody ever says what it used. */
+  orphaned(id: string, wasAccepted: boolean): void {
+    const lease = this.#books.lease(id);
+    if (lease === undefined) return;
+    this.#write(["hasten", id, this.#options.now() + ORPHAN_MS, wasAccepted ? lease.tokens : 0]);
+  }
+
+  reopened(id: string, attempt: number): void {
+    if (this.#books.has(id)) this.#write(["reopen", id, attempt]);
+  }
+
+  /** Writes down what was decided. Must be called before anything of it leaves the hub. */
+  commit(): void {
+    if (this.#pending.length === 0) return;
+    this.#options.store.append(this.#pending);
+    this.#pending = [];
+    this.#journalRows += 1;
+  }
+
+  /** To be called a few times a second while something runs, once more at rest, and when {@link nextExpiry} has come. */
+  tick(now: number, isResting: boolean): void {
+    for (const lease of this.#books.expired(now)) {
+      this.#totals.expired += 1;
+      this.#totals.forfeited += lease.forfeit;
+      this.#write(["settle", lease.id, lease.forfeit, now]);
+    }
+    this.commit();
+    const isDue = now - this.#checkpointAt >= CHECKPOINT_MS || this.#journalRows >= CHECKPOINT_ROWS;
+    if (this.#journalRows === 0 || !(isDue || isResting)) return;
+    const { store } = this.#options;
+    store.checkpoint(this.#books.rest(), this.#estimates.rest(), now);
+    if (isResting) store.sweep(now);
+    this.#journalRows = 0;
+    this.#checkpointAt = now;
+  }
+
+  /** ms; when a lease runs out that nobody has settled. */
+  nextExpiry(): number | null {
+    return this.#books.nextExpiry();
+  }
+
+  status(now: number): GateStatus {
+    const keys = [...this.#books.keys()].map(([digest, ledger]) => ({
+      key: digest.slice(0, TENANT_LENGTH),
+      leases: ledger.leases.size,
+      standing: ledger.standing(now),
+    }));
+    const { settled, promptTokens, completionTokens, expired, forfeited } = this.#totals;
+    return {
+      leases: this.#books.leases,
+      lookups: { ...this.#accounts.lookups },
+      denials: { ...this.#denials },
+      settled,
+      prompt_tokens: promptTokens,
+      completion_tokens: completionTokens,
+      expired,
+      forfeited_tokens: forfeited,
+      keys: keys.slice(-MOST_KEYS_SHOWN),
+    };
+  }
+
+  #peek(credentials: Credentials): Account | null | undefined {
+    return credentials.mode === "master-key" ? MASTER : this.#accounts.peek(credentials.digest, credentials.key);
+  }
+
+  #decide(account: Account | null, request: ExchangeRequest): Admission {
+    const now = this.#options.now();
+    try {
+      const { tier } = permit(account, request.ageRestricted, now);
+      if (request.credentials.mode === "master-key")
+        return { tier, tenant: "master", maxTokens: undefined, headers: [] };
+      return this.#meter(account!, request.credentials.digest, request, now);
+    } catch (error) {
+      return refused(error);
+    }
+  }
+
+  #meter(account: Account, digest: string, request: ExchangeRequest, now: number): Admission {
+    const { tiers, exchangeMs } = this.#options;
+    const { tier } = account;
+    const tenant = digest.slice(0, TENANT_LENGTH);
+    const limits = limitsOf(account, tiers);
+    const estimate = this.#estimates.of(request.target, request.demand.promptBytes);
+    const demand = demandOf(request.demand, limits, estimate);
+    // A hub that was lost before it answered is asked again: the exchange was let in already.
+    if (!this.#books.has(request.id)) {
+      const denial = this.#books.check(digest, limits, demand.tokens, now);
+      if (denial !== null) {
+        this.#denials[denial.kind] += 1;
+        const headers = limitHeaders(this.#books.standing(digest, limits, now));
+        return { failure: { ...denied(denial, request.dialect.model), headers }, tier, tenant };
+      }
+      if (demand.refusal !== null) {
+        const headers = limitHeaders(this.#books.standing(digest, limits, now));
+        return { failure: { ...demand.refusal, headers }, tier, tenant };
+      }
+      const { rpm, tpm, tokensPerDay } = limits;
+      const { tokens, prompt } = demand;
+      const { id, target, demand: asked } = request;
+      const expiresAt = now + exchangeMs + LATE_END_MS;
+      const rates = [rpm, tpm, tokensPerDay] as const;
+      this.#write(["admit", digest, id, now, tokens, prompt, asked.promptBytes, target, tier, expiresAt, rates]);
+    }
+    const headers = limitHeaders(this.#books.standing(digest, limits, now));
+    return { tier, tenant, maxTokens: demand.maxTokens, headers };
+  }
+
+  #write(entry: Entry): Lease | null {
+    this.#pending.push(entry);
+    return this.#books.apply(entry);
   }
 
   async #lookup(key: string): Promise<Account | null> {
@@ -84,7 +259,10 @@ export class Gate {
   }
 }
 
-function denied(error: unknown): { failure: PublicFailure } {
+/** As much of a digest as is shown to people, and as tells tenants apart. */
+export const TENANT_LENGTH = 16;
+
+function refused(error: unknown): { failure: PublicFailure } {
   if (error instanceof Failure) return { failure: error.public };
   throw error;
 }

@@ -1,9 +1,19 @@
 // What the backend's answer to a lookup means. Pure.
 import { z } from "zod";
 import type { Account } from "../../shared/hop.ts";
+import { MAX_LIMIT } from "./bucket.ts";
 
 // workerd forbids code generation.
 z.config({ jitless: true });
+
+const limit = z.int().min(1).max(MAX_LIMIT).optional();
+const Limits = z.object({
+  rpm: limit,
+  tpm: limit,
+  tokens_per_day: z.int().min(1).max(1e12).optional(),
+  default_max_tokens: limit,
+  max_tokens: limit,
+});
 
 const Verdict = z.discriminatedUnion("valid", [
   z.object({
@@ -13,6 +23,7 @@ const Verdict = z.discriminatedUnion("valid", [
     tier: z.enum(["free", "premium", "admin"]),
     age_verified: z.boolean(),
     expires_at: z.iso.datetime({ offset: true }).nullable(),
+    limits: Limits.nullish(),
   }),
   z.object({ valid: z.literal(false) }),
 ]);
@@ -30,12 +41,13 @@ export function readVerdict(status: number, body: Uint8Array): Account | null | 
   const verdict = Verdict.safeParse(value);
   if (!verdict.success) return undefined;
   if (!verdict.data.valid) return null;
-  const { key_id, user_id, tier, age_verified, expires_at } = verdict.data;
+  const { key_id, user_id, tier, age_verified, expires_at, limits } = verdict.data;
   return {
     keyId: key_id,
     userId: user_id,
     tier,
     ageVerified: age_verified,
     expiresAt: expires_at === null ? null : Date.parse(expires_at),
+    ...(limits == null ? {} : { limits }),
   };
 }

@@ -58,11 +58,11 @@ export class Answer implements Reader {
   /** Settles when the exchange has a head or has failed. @param extra headers of the gateway. */
   async response(exchange: Exchange, extra: HeaderPairs): Promise<Response> {
     const head = await this.#started.promise;
-    if (head === null) return failed(this.#failure ?? { code: "internal_error" });
+    if (head === null) return failed({ ...(this.#failure ?? { code: "internal_error" }), headers: extra });
     // A status that forbids a body is no answer to any of our questions, and `new Response` would throw on it.
     if (head.status === 204 || head.status === 205 || head.status === 304) {
       this.#board.cancel(exchange);
-      return failed({ code: "upstream_error" });
+      return failed({ code: "upstream_error", headers: extra });
     }
     const headers = [...head.headers, ...extra];
     if (exchange.end !== null && this.#failure === null && exchange.unread <= PULL_BYTES) {

@@ -47,6 +47,12 @@ export class Exchange {
   attempts = 0;
   head: Head | null = null;
   end: End | null = null;
+  /** Why there is no answer, or no more of it. */
+  failure: PublicFailure | null = null;
+  /** What the gate took. */
+  gateMs = 0;
+  /** ms; when this hub first had it. */
+  openedAt = 0;
   /** The connector and its process that answer for it. */
   owner: { readonly connector: string; readonly instance: string } | null = null;
   /** Why the last connector refused it. */

@@ -1,14 +1,58 @@
-// What a lookup at the backend brought: a small answer, read to its end, or why there is none.
+// A lookup at the backend, as an exchange like any other: a small question, and a small answer that is read to its end.
 import type { PublicFailure } from "../../shared/errors.ts";
 import { readFailure } from "../../shared/hop.ts";
+import { BACKEND } from "../../shared/openai.ts";
 import { Spool } from "../../shared/wire/spool.ts";
+import { Answer } from "./answer.ts";
+import type { Order } from "./exchange.ts";
+import type { Switchboard } from "./switchboard.ts";
+
+export interface Question {
+  readonly id: string;
+  readonly method: string;
+  readonly path: string;
+  readonly body: Uint8Array;
+  readonly timeoutMs: number;
+}
 
 export type LookupAnswer = { readonly status: number; readonly body: Uint8Array } | { readonly failure: PublicFailure };
 
 /** What a backend may answer to a lookup. */
 const LOOKUP_ANSWER_BYTES = 64 * 1024;
 
-export async function readAnswer(response: Response): Promise<LookupAnswer> {
+/** Asks through whichever connector is there. */
+export async function ask(board: Switchboard, question: Question, now: number): Promise<LookupAnswer> {
+  const { id, method, path, body, timeoutMs } = question;
+  const order: Order = {
+    exchange: id,
+    target: BACKEND,
+    method,
+    path,
+    headers: [["content-type", "application/json"]],
+    length: body.byteLength,
+    deadline_ms: timeoutMs,
+    tier: "",
+    tenant: "",
+    dialect: null,
+  };
+  const spool = new Spool();
+  spool.append(body);
+  const answer = new Answer(board);
+  const exchange = board.open(order, spool, answer, now);
+  const late = Promise.withResolvers<null>();
+  const timer = setTimeout(() => late.resolve(null), timeoutMs);
+  try {
+    const read = answer.response(exchange, []).then(readAnswer);
+    const settled = await Promise.race([read, late.promise]);
+    if (settled !== null) return settled;
+    board.cancel(exchange);
+    return { failure: { code: "auth_timeout" } };
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function readAnswer(response: Response): Promise<LookupAnswer> {
   const refusal = readFailure(response.headers);
   if (refusal !== null) return { failure: refusal };
   const chunks = new Spool();

@@ -1,7 +1,5 @@
 // The Durable Object: sockets, storage and the clock of a hub shard. Everything that decides is in switchboard.ts.
 import { DurableObject } from "cloudflare:workers";
-import type { PublicFailure } from "../../shared/errors.ts";
-import type { HeaderPairs } from "../../shared/headers.ts";
 import {
   BODY_HEADER,
   EXCHANGE_HEADER,
@@ -16,51 +14,42 @@ import { CloseCode, SUBPROTOCOL } from "../../shared/wire/frames.ts";
 import { Spool } from "../../shared/wire/spool.ts";
 import { Answer, failed } from "./answer.ts";
 import type { Exchange, Order } from "./exchange.ts";
+import type { HubGate } from "./gatekeeper.ts";
 import { type Link, type LinkState, newLinkState, type Transport } from "./link.ts";
-import { type LookupAnswer, readAnswer } from "./lookup.ts";
+import { logExchange, logRefusal, outcomeOf } from "./log.ts";
+import { ask, type LookupAnswer, type Question } from "./lookup.ts";
+import { Outcomes } from "./outcomes.ts";
+import { BODY_AHEAD_BYTES, pump } from "./pump.ts";
 import { receive } from "./receive.ts";
 import { isLive } from "./roster.ts";
 import { Switchboard } from "./switchboard.ts";
 
 const TICK_MS = 250;
-/** What is held of a large request body before its connector takes it. */
-const BODY_AHEAD_BYTES = 256 * 1024;
-/** One read of a body. A read without a buffer of our own brings 4 KiB at most (workerd 1.20261023). */
-const PUMP_BYTES = 64 * 1024;
-
-/** What the gate says of a request. */
-export type Admission =
-  | {
-      readonly tier: string;
-      readonly tenant: string;
-      readonly maxTokens: number | undefined;
-      readonly headers: HeaderPairs;
-    }
-  | { readonly failure: PublicFailure };
-
-/** A question to the backend over the uplink. */
-export type Ask = (question: {
-  id: string;
-  method: string;
-  path: string;
-  body: Uint8Array;
-  timeoutMs: number;
-}) => Promise<LookupAnswer>;
-
-export type Admit = (request: ExchangeRequest, now: number) => Promise<Admission> | Admission;
-
 export abstract class HubObject<Env> extends DurableObject<Env> {
   readonly board: Switchboard;
   readonly #links = new WeakMap<WebSocket, Link>();
   readonly #exchangeMs: number;
+  readonly #outcomes = new Outcomes();
   #ticking = false;
+  /** ms; the alarm that is set, as far as this life of the object knows. */
+  #alarmAt: number | null = null;
 
-  protected abstract admit: Admit;
+  protected abstract readonly gate: HubGate;
 
-  constructor(ctx: DurableObjectState, env: Env, options: { shards: number; exchangeMs?: number }) {
+  constructor(ctx: DurableObjectState, env: Env, options: { shards: number; exchangeMs: number }) {
     super(ctx, env);
-    this.#exchangeMs = options.exchangeMs ?? 600_000;
-    this.board = new Switchboard({ shards: options.shards, events: { settle: () => {} } });
+    this.#exchangeMs = options.exchangeMs;
+    this.board = new Switchboard({
+      shards: options.shards,
+      events: {
+        settle: (end) => this.gate.settle(end),
+        unserved: (id) => this.gate.unserved(id),
+        orphaned: (id, wasAccepted) => this.gate.orphaned(id, wasAccepted),
+        reopened: (id, attempt) => this.gate.reopened(id, attempt),
+        commit: () => this.gate.commit(),
+        over: (exchange) => this.#over(exchange),
+      },
+    });
     ctx.storage.sql.exec("CREATE TABLE IF NOT EXISTS used_tokens (jti TEXT PRIMARY KEY, exp INTEGER NOT NULL)");
     // Answered by the platform without waking this object; the stamp of the last one is a sign of life.
     ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair("ping", "pong"));
@@ -115,49 +104,41 @@ export abstract class HubObject<Env> extends DurableObject<Env> {
       violations: this.board.violations,
       resumed: this.board.resumed,
       window_stalls: links.reduce((sum, link) => sum + link.outbox.stalls, 0),
+      outcomes: this.#outcomes.list(),
+      gate: this.gate.status(now),
     };
   }
 
+  /** Leases that ran out while nothing else happened here. */
+  override alarm(): void {
+    this.#alarmAt = null;
+    this.gate.tick(Date.now(), this.board.running === 0);
+    this.wakeForExpiry();
+  }
+
   /** Asks the backend through whichever connector is there. */
-  protected readonly ask: Ask = async ({ id, method, path, body, timeoutMs }) => {
-    const order: Order = {
-      exchange: id,
-      target: BACKEND,
-      method,
-      path,
-      headers: [["content-type", "application/json"]],
-      length: body.byteLength,
-      deadline_ms: timeoutMs,
-      tier: "",
-      tenant: "",
-      dialect: null,
-    };
-    const spool = new Spool();
-    spool.append(body);
-    const answer = new Answer(this.board);
-    const exchange = this.board.open(order, spool, answer, Date.now());
+  protected readonly ask = (question: Question): Promise<LookupAnswer> => {
+    const answer = ask(this.board, question, Date.now());
     this.#tickWhileBusy();
-    const late = Promise.withResolvers<null>();
-    const timer = setTimeout(() => late.resolve(null), timeoutMs);
-    try {
-      const read = answer.response(exchange, []).then(readAnswer);
-      const settled = await Promise.race([read, late.promise]);
-      if (settled !== null) return settled;
-      this.board.cancel(exchange);
-      return { failure: { code: "auth_timeout" } };
-    } finally {
-      clearTimeout(timer);
-    }
+    return answer;
   };
 
   async #exchange(request: Request, asked: ExchangeRequest): Promise<Response> {
-    const admission = await this.admit(asked, Date.now());
-    if ("failure" in admission) return failed(admission.failure);
+    const askedAt = Date.now();
+    const admission = await this.gate.admit(asked);
+    const gateMs = Date.now() - askedAt;
+    if ("failure" in admission) {
+      logRefusal(asked, admission, gateMs);
+      return failed(admission.failure);
+    }
     const body = new Spool();
     const inHeader = request.headers.get(BODY_HEADER);
     const length = inHeader === null ? Number(request.headers.get("content-length")) : append(body, inHeader);
     if (inHeader === null && length <= BODY_AHEAD_BYTES) body.append(new Uint8Array(await request.arrayBuffer()));
-    if (request.signal.aborted) return failed({ code: "internal_error" });
+    if (request.signal.aborted) {
+      this.gate.unserved(asked.id);
+      return failed({ code: "internal_error" });
+    }
     const { tier, tenant, maxTokens } = admission;
     const order: Order = {
       exchange: asked.id,
@@ -173,12 +154,19 @@ export abstract class HubObject<Env> extends DurableObject<Env> {
     };
     const answer = new Answer(this.board);
     const exchange = this.board.open(order, body, answer, Date.now());
+    exchange.gateMs = gateMs;
     request.signal.addEventListener("abort", () => this.board.cancel(exchange));
     this.#tickWhileBusy();
     if (length > BODY_AHEAD_BYTES && request.body !== null) {
-      this.ctx.waitUntil(this.#pump(request.body, exchange, answer));
+      this.ctx.waitUntil(pump(request.body, exchange, answer, this.board));
     }
     return answer.response(exchange, [["x-request-id", asked.id], ...admission.headers]);
+  }
+
+  #over(exchange: Exchange): void {
+    if (exchange.target === BACKEND) return;
+    this.#outcomes.add(exchange.order?.dialect?.model ?? "resumed", outcomeOf(exchange));
+    logExchange(exchange, Date.now());
   }
 
   async #resume(request: Request, from: ResumeRequest): Promise<Response> {
@@ -187,30 +175,6 @@ export abstract class HubObject<Env> extends DurableObject<Env> {
     request.signal.addEventListener("abort", () => this.board.cancel(exchange));
     this.#tickWhileBusy();
     return answer.response(exchange, []);
-  }
-
-  /** Moves a large body from the Worker to the connector, never far ahead of what the connector takes. */
-  async #pump(source: ReadableStream<Uint8Array>, exchange: Exchange, answer: Answer): Promise<void> {
-    const reader = source.getReader({ mode: "byob" });
-    let buffer = new ArrayBuffer(PUMP_BYTES);
-    try {
-      for (;;) {
-        while (exchange.body.retained >= BODY_AHEAD_BYTES && exchange.state !== "over") {
-          await new Promise<void>((resolve) => {
-            answer.onRoom = resolve;
-          });
-        }
-        const { done, value } = await reader.read(new Uint8Array(buffer));
-        if (done || exchange.state === "over") return;
-        exchange.body.append(value);
-        buffer = value.buffer;
-        this.board.bodyGrew(exchange);
-      }
-    } catch {
-      this.board.cancel(exchange);
-    } finally {
-      reader.releaseLock();
-    }
   }
 
   #uplink({ connector, shard, slot, jti, exp }: UplinkRequest): Response {
@@ -256,13 +220,24 @@ export abstract class HubObject<Env> extends DurableObject<Env> {
 
   /** One timer for all deadlines, and none while nothing runs: a pending timer keeps the object in memory. */
   #tickWhileBusy(): void {
-    if (this.#ticking || this.board.running === 0) return;
+    if (this.#ticking || !this.board.isBusy) return;
     this.#ticking = true;
     setTimeout(() => {
       this.#ticking = false;
-      this.board.tick(Date.now());
+      const now = Date.now();
+      this.gate.tick(now, this.board.running === 0);
+      this.board.tick(now);
+      this.wakeForExpiry();
       this.#tickWhileBusy();
     }, TICK_MS);
+  }
+
+  /** An alarm for the first lease that runs out: it outlives this object. One is enough, and each costs a write. */
+  protected wakeForExpiry(): void {
+    const next = this.gate.nextExpiry();
+    if (next === null || (this.#alarmAt !== null && this.#alarmAt <= next)) return;
+    this.#alarmAt = next;
+    void this.ctx.storage.setAlarm(next);
   }
 }
 

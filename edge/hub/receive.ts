@@ -21,7 +21,6 @@ import {
   Reset,
   readCredit,
   readJson,
-  settledFrame,
   type Welcome,
 } from "../../shared/wire/messages.ts";
 import { creditBodies } from "./boarding.ts";
@@ -55,15 +54,13 @@ const HANDLERS: Readonly<Record<number, Handler>> = {
     exchange.answer.append(frame.payload);
     exchange.reader.data();
   },
-  [FrameType.END]: (board, link, frame, now) => {
+  [FrameType.END]: (board, link, frame) => {
     const end = readJson(End, frame);
     const exchange = link.exchanges.get(frame.channel);
     if (exchange !== undefined && exchange.id !== end.exchange) {
       throw new WireViolation(CloseCode.MALFORMED, "END of another exchange");
     }
-    board.settle(end, now);
-    // Nobody waits for it: it rides with the next OPEN, or with the tick.
-    link.outbox.later(settledFrame(frame.channel, end.exchange));
+    board.settlement.ended(end, link, frame.channel);
     if (exchange !== undefined && exchange.end === null) board.ended(exchange, end);
   },
   [FrameType.RESET]: (board, link, frame, now) => {

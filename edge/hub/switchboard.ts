@@ -12,6 +12,7 @@ import { Exchange, type Order, type Reader } from "./exchange.ts";
 import { Link, type LinkState, type Transport } from "./link.ts";
 import { RecentIds } from "./recent.ts";
 import { choose, isLive, SILENT_AFTER_MS } from "./roster.ts";
+import { Settlement, type SettlementEvents } from "./settlement.ts";
 
 export const ACCEPT_WITHIN_MS = 2_000;
 /** How long an exchange waits for a connector that could serve it. */
@@ -21,15 +22,10 @@ export const REATTACH_WITHIN_MS = 10_000;
 /** A socket that missed so many ACCEPTs in a row is closed. */
 const MISSED_ACCEPTS = 2;
 
-export interface SwitchboardEvents {
-  /** An END has come: the first or a repeated one. Called before SETTLED goes out. */
-  settle(end: End, now: number): void;
-}
-
 export class Switchboard {
   readonly links = new Set<Link>();
   readonly shards: number;
-  readonly #events: SwitchboardEvents;
+  readonly settlement: Settlement;
   readonly #exchanges = new Set<Exchange>();
   /** Of these, the ones that no socket has: the first to come is the first to go. */
   readonly #waiting = new Set<Exchange>();
@@ -42,14 +38,19 @@ export class Switchboard {
   violations = 0;
   resumed = 0;
 
-  constructor(options: { shards: number; events: SwitchboardEvents }) {
+  constructor(options: { shards: number; events: SettlementEvents }) {
     this.shards = options.shards;
-    this.#events = options.events;
+    this.settlement = new Settlement(options.events);
   }
 
   /** Exchanges. While there are any, time matters: {@link tick} must be called. */
   get running(): number {
     return this.#exchanges.size;
+  }
+
+  /** Time matters. */
+  get isBusy(): boolean {
+    return this.#exchanges.size > 0 || this.settlement.isOwed;
   }
 
   /** Bytes of answers that readers have not taken yet. */
@@ -70,7 +71,9 @@ export class Switchboard {
     const exchange = new Exchange(order.exchange, order.target, order, body, reader);
     this.#exchanges.add(exchange);
     this.#now = now;
+    exchange.openedAt = now;
     exchange.deadline = now + HOLD_MS;
+    this.settlement.commit();
     this.#dispatch(exchange, now);
     return exchange;
   }
@@ -80,6 +83,7 @@ export class Switchboard {
     const exchange = new Exchange(from.id, from.target, null, new Spool(), reader, from);
     if (!from.head) exchange.head = { status: 200, headers: [] };
     exchange.owner = { connector: from.connector, instance: from.instance };
+    exchange.openedAt = now;
     exchange.state = "detached";
     exchange.deadline = this.#brokenOff.has(from.id) ? now : now + REATTACH_WITHIN_MS;
     this.#exchanges.add(exchange);
@@ -106,6 +110,7 @@ export class Switchboard {
       const reset = { code: "cancelled", retryable: false };
       exchange.link.control(jsonFrame(FrameType.RESET, exchange.channel, reset));
     }
+    if (exchange.end === null) this.settlement.unanswered(exchange);
     this.#forget(exchange);
   }
 
@@ -123,6 +128,7 @@ export class Switchboard {
   /** Must be called a few times a second while something runs. */
   tick(now: number): void {
     this.#now = now;
+    this.settlement.commit();
     for (const exchange of [...this.#exchanges]) {
       if (now < exchange.deadline) continue;
       if (exchange.state === "opened") this.#missedAccept(exchange, now);
@@ -188,15 +194,12 @@ export class Switchboard {
     if (exchange.isDrained) this.#forget(exchange);
   }
 
-  settle(end: End, now: number): void {
-    this.#events.settle(end, now);
-  }
-
   /** The connector refuses: nothing has begun there. */
   refused(exchange: Exchange, code: string, retryable: boolean, now: number): void {
     const wasResumed = exchange.order === null || exchange.owner !== null;
     if (exchange.link !== null) exchange.refusedBy.add(exchange.link.state.connector);
     if (isErrorCode(code)) exchange.refusal = code;
+    if (!wasResumed) leave(exchange);
     if (wasResumed) this.fail(exchange, brokenOff(exchange));
     else if (retryable) this.#redispatch(exchange, now);
     else this.fail(exchange, { code: isErrorCode(code) ? code : "upstream_error" });
@@ -204,6 +207,8 @@ export class Switchboard {
 
   fail(exchange: Exchange, failure: PublicFailure): void {
     if (exchange.state === "over") return;
+    if (exchange.end === null) this.settlement.unanswered(exchange);
+    exchange.failure = failure;
     this.#forget(exchange);
     if (exchange.head !== null) this.#brokenOff.add(exchange.id);
     exchange.reader.fail(failure);
@@ -223,6 +228,7 @@ export class Switchboard {
     exchange.state = "opened";
     exchange.deadline = now + ACCEPT_WITHIN_MS;
     sendOpen(exchange, order, link, freeOn(this.links, link), now);
+    this.settlement.opened(exchange);
     pushBody(exchange);
   }
 
@@ -282,6 +288,7 @@ export class Switchboard {
     this.#waiting.delete(exchange);
     leave(exchange);
     exchange.reader.room();
+    this.settlement.over(exchange);
     const credit = link?.inbox.socketCredit();
     if (credit) link?.control(credit);
     link?.flush();

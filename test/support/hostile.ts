@@ -42,7 +42,17 @@ const SEEDS: readonly object[] = [
 ];
 
 export class HostileWorld {
-  readonly #board = new Switchboard({ shards: 1, events: { settle: () => {} } });
+  readonly #board = new Switchboard({
+    shards: 1,
+    events: {
+      settle: () => {},
+      unserved: () => {},
+      orphaned: () => {},
+      reopened: () => {},
+      commit: () => {},
+      over: () => {},
+    },
+  });
   messages = 0;
 
   /** One peer's life: a greeting that is mostly right, and then anything. @param nat a number below its argument. */

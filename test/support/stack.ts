@@ -7,6 +7,9 @@ import { Crew } from "../../dev/crew.ts";
 import { type Stack, type StackOptions, startStack } from "../../dev/start/stack.ts";
 
 export const ADMIN_TOKEN = "test-admin-token";
+/** Limits that no test reaches which is not about limits. */
+const WIDE = { rpm: 1e9, tpm: 1e9, tokens_per_day: 1e12, max_tokens: 1e9 };
+const WIDE_TIERS = JSON.stringify({ free: WIDE, premium: WIDE, admin: WIDE });
 
 /** @returns a function that gives the running stack. */
 export function useStack(options: Omit<StackOptions, "directory"> = {}): () => Stack {
@@ -15,7 +18,11 @@ export function useStack(options: Omit<StackOptions, "directory"> = {}): () => S
   let stack: Stack | undefined;
   beforeAll(async () => {
     directory = await mkdtemp(join(tmpdir(), "heartcode-"));
-    stack = await startStack(crew, { ...options, directory, edge: { ADMIN_TOKEN, ...options.edge } });
+    stack = await startStack(crew, {
+      ...options,
+      directory,
+      edge: { ADMIN_TOKEN, TIERS: WIDE_TIERS, ...options.edge },
+    });
     await until(async () => (await fetch(`${stack!.url}/health/ready`)).ok);
   });
   afterAll(async () => {

@@ -346,6 +346,11 @@ export class World {
           }
           this.settled.set(run, end);
         },
+        unserved: () => {},
+        orphaned: () => {},
+        reopened: () => {},
+        commit: () => {},
+        over: () => {},
       },
     });
   }

@@ -52,6 +52,7 @@ test("a hub woken from hibernation serves the next request on the socket it slep
       ageRestricted: false,
       headers: [],
       dialect: { model: "m", stream: false, usage: false },
+      demand: { promptBytes: 10, generates: true, maxTokens: null, choices: 1 },
     };
     const response = stub.fetch("http://hub/", {
       method: "POST",

@@ -16,36 +16,39 @@ function accounts(answers: (Account | null | Error)[]) {
       if (answer instanceof Error) throw answer;
       return answer ?? null;
     },
+    { load: () => null, keep: () => {}, drop: () => {} },
     () => clock.now,
   );
   return { cache, clock, asked };
 }
 
 describe("accounts", () => {
-  test("are looked up once, however many wait, and kept for 30 s", async () => {
+  test("are looked up once, however many wait, and refreshed behind the first request after 30 s", async () => {
     const { cache, clock, asked } = accounts([ACCOUNT, ACCOUNT]);
     const all = await Promise.all(Array.from({ length: 50 }, () => cache.find("d", "key")));
     expect(new Set(all)).toEqual(new Set([ACCOUNT]));
     expect(asked).toEqual(["key"]);
     clock.now = FRESH_MS - 1;
-    expect(cache.peek("d")).toBe(ACCOUNT);
+    expect(cache.peek("d", "key")).toBe(ACCOUNT);
+    expect(asked).toEqual(["key"]);
     clock.now = FRESH_MS;
-    expect(cache.peek("d")).toBeUndefined();
+    expect(cache.peek("d", "key")).toBe(ACCOUNT);
+    expect(asked).toEqual(["key", "key"]);
   });
 
   test("that do not exist are remembered for 10 s only", async () => {
     const { cache, clock } = accounts([null]);
     expect(await cache.find("d", "key")).toBeNull();
     clock.now = NEGATIVE_MS - 1;
-    expect(cache.peek("d")).toBeNull();
+    expect(cache.peek("d", "key")).toBeNull();
     clock.now = NEGATIVE_MS;
-    expect(cache.peek("d")).toBeUndefined();
+    expect(cache.peek("d", "key")).toBeUndefined();
   });
 
   test("whose lookup failed are not remembered at all", async () => {
     const { cache, asked } = accounts([new Error("away"), ACCOUNT]);
     await expect(cache.find("d", "key")).rejects.toThrow("away");
-    expect(cache.peek("d")).toBeUndefined();
+    expect(cache.peek("d", "key")).toBeUndefined();
     expect(await cache.find("d", "key")).toBe(ACCOUNT);
     expect(asked).toHaveLength(2);
   });

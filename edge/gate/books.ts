@@ -1,0 +1,153 @@
+// The ledgers of all keys of a shard, as a fold over entries: what is written down before an exchange is let in, and what a new
+// life of the hub reads to know what the old one knew. Pure.
+import { type Denial, type Lease, Ledger, type LedgerState, type Rates, type Standing } from "./ledger.ts";
+
+/** One change, with its time. Arrays, because there are many: they are written as JSON. */
+export type Entry =
+  | readonly [
+      what: "admit",
+      digest: string,
+      id: string,
+      at: number,
+      tokens: number,
+      prompt: number,
+      promptBytes: number,
+      model: string,
+      tier: string,
+      expiresAt: number,
+      rates: readonly [rpm: number, tpm: number, tokensPerDay: number],
+    ]
+  | readonly [what: "settle", id: string, used: number, at: number]
+  | readonly [what: "reopen", id: string, attempt: number]
+  | readonly [what: "hasten", id: string, until: number, forfeit: number];
+
+/** Ledgers at rest, where this object does not have them in memory. */
+export type LoadLedger = (digest: string) => LedgerState | null;
+
+/** Ledgers in memory that nothing runs on. */
+const MAX_IDLE = 5_000;
+
+export class Books {
+  readonly #load: LoadLedger;
+  readonly #ledgers = new Map<string, Ledger>();
+  /** From an exchange to its key. */
+  readonly #digests = new Map<string, string>();
+  /** Changed since they were last written as a whole. */
+  readonly #dirty = new Set<string>();
+
+  constructor(load: LoadLedger) {
+    this.#load = load;
+  }
+
+  get leases(): number {
+    return this.#digests.size;
+  }
+
+  has(id: string): boolean {
+    return this.#digests.has(id);
+  }
+
+  lease(id: string): Lease | undefined {
+    const digest = this.#digests.get(id);
+    return digest === undefined ? undefined : this.#ledgers.get(digest)?.leases.get(id);
+  }
+
+  standing(digest: string, rates: Rates, now: number): Standing {
+    return this.#ledger(digest, rates, now).standing(now);
+  }
+
+  check(digest: string, rates: Rates, tokens: number, now: number): Denial | null {
+    return this.#ledger(digest, rates, now).check(rates, tokens, now);
+  }
+
+  /** @returns the lease that an entry ended. */
+  apply(entry: Entry): Lease | null {
+    switch (entry[0]) {
+      case "admit": {
+        const [, digest, id, at, tokens, prompt, promptBytes, model, tier, expiresAt, [rpm, tpm, tokensPerDay]] = entry;
+        const rates = { rpm, tpm, tokensPerDay };
+        const lease = { id, at, tokens, prompt, promptBytes, model, tier, expiresAt };
+        this.#ledger(digest, rates, at).admit(rates, lease);
+        this.#digests.set(id, digest);
+        this.#dirty.add(digest);
+        return null;
+      }
+      case "settle": {
+        const [, id, used, at] = entry;
+        const lease = this.#of(id)?.settle(id, used, at) ?? null;
+        this.#digests.delete(id);
+        return lease;
+      }
+      case "reopen":
+        this.#of(entry[1])?.reopen(entry[1], entry[2]);
+        return null;
+      case "hasten":
+        this.#of(entry[1])?.hasten(entry[1], entry[2], entry[3]);
+        return null;
+      default: {
+        const never: never = entry;
+        return never;
+      }
+    }
+  }
+
+  /** Leases that nobody is waited for any more. */
+  expired(now: number): Lease[] {
+    return this.#leases().filter((lease) => lease.expiresAt <= now);
+  }
+
+  /** ms; when the first lease expires, or null. */
+  nextExpiry(): number | null {
+    const times = this.#leases().map((lease) => lease.expiresAt);
+    return times.length === 0 ? null : Math.min(...times);
+  }
+
+  /** What changed, as a whole: from now on entries before this are not needed. Forgets what nobody uses. */
+  rest(): Map<string, LedgerState> {
+    const changed = new Map<string, LedgerState>();
+    for (const digest of this.#dirty) {
+      const ledger = this.#ledgers.get(digest);
+      if (ledger !== undefined) changed.set(digest, ledger.rest());
+    }
+    this.#dirty.clear();
+    for (const [digest, ledger] of this.#ledgers) {
+      if (this.#ledgers.size <= MAX_IDLE) break;
+      if (ledger.leases.size === 0) this.#ledgers.delete(digest);
+    }
+    return changed;
+  }
+
+  /** Takes a ledger back into memory with the leases that run on it. */
+  recall(digest: string, state: LedgerState): void {
+    const ledger = Ledger.restored(state);
+    this.#ledgers.set(digest, ledger);
+    for (const id of ledger.leases.keys()) this.#digests.set(id, digest);
+  }
+
+  /** The keys in memory, for people. */
+  keys(): Iterable<readonly [digest: string, ledger: Ledger]> {
+    return this.#ledgers;
+  }
+
+  #leases(): Lease[] {
+    return [...new Set(this.#digests.values())].flatMap((digest) => [
+      ...(this.#ledgers.get(digest)?.leases.values() ?? []),
+    ]);
+  }
+
+  #of(id: string): Ledger | undefined {
+    const digest = this.#digests.get(id);
+    if (digest === undefined) return undefined;
+    this.#dirty.add(digest);
+    return this.#ledgers.get(digest);
+  }
+
+  #ledger(digest: string, rates: Rates, now: number): Ledger {
+    const known = this.#ledgers.get(digest);
+    if (known !== undefined) return known;
+    const state = this.#load(digest);
+    if (state !== null) this.recall(digest, state);
+    else this.#ledgers.set(digest, Ledger.fresh(rates, now));
+    return this.#ledgers.get(digest)!;
+  }
+}

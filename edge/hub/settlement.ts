@@ -1,0 +1,64 @@
+// Who is told that an exchange is over, and when its END may be acknowledged: not before what it settles is on disk. Pure.
+import type { Frame } from "../../shared/wire/frames.ts";
+import { type End, settledFrame } from "../../shared/wire/messages.ts";
+import type { Exchange } from "./exchange.ts";
+import type { Link } from "./link.ts";
+
+/** What the gate is told of exchanges. Each call notes; {@link commit} is when it must be on disk. */
+export interface SettlementEvents {
+  /** An END has come: the first or a repeated one. */
+  settle(end: End): void;
+  /** It is over, and no connector has answered for it. */
+  unserved(id: string): void;
+  /** Its client or its connector is gone, and END may never come. @param wasAccepted a connector answered for it. */
+  orphaned(id: string, wasAccepted: boolean): void;
+  /** It is opened once more: only the END of this attempt counts. */
+  reopened(id: string, attempt: number): void;
+  /** Something of it leaves the hub now. */
+  commit(): void;
+  /** The hub has done with an exchange. */
+  over(exchange: Exchange): void;
+}
+
+export class Settlement {
+  readonly #events: SettlementEvents;
+  #acks: { readonly link: Link; readonly frame: Frame }[] = [];
+
+  constructor(events: SettlementEvents) {
+    this.#events = events;
+  }
+
+  /** Something waits for {@link commit}. */
+  get isOwed(): boolean {
+    return this.#acks.length > 0;
+  }
+
+  ended(end: End, link: Link, channel: number): void {
+    this.#events.settle(end);
+    this.#acks.push({ link, frame: settledFrame(channel, end.exchange) });
+  }
+
+  /** It is over without an END. */
+  unanswered({ id, owner, link }: Exchange): void {
+    // What was opened may run, although its ACCEPT has not come.
+    if (owner === null && link === null) this.#events.unserved(id);
+    else this.#events.orphaned(id, owner !== null);
+  }
+
+  opened({ id, attempts }: Exchange): void {
+    if (attempts === 1) return;
+    this.#events.reopened(id, attempts);
+    this.commit();
+  }
+
+  over(exchange: Exchange): void {
+    this.#events.over(exchange);
+  }
+
+  /** Nobody waits for SETTLED: it rides with the next OPEN, or with the tick. */
+  commit(): void {
+    this.#events.commit();
+    for (const { link, frame } of this.#acks) link.outbox.later(frame);
+    this.#acks = [];
+  }
+}
