@@ -12,12 +12,12 @@ import {
   VERSION,
   WireViolation,
 } from "../../shared/wire/frames.ts";
+import { readOpen } from "../../shared/wire/hot.ts";
 import { Inbox } from "../../shared/wire/inbox.ts";
 import {
   GoAway,
   type Hello,
   jsonFrame,
-  Open,
   pongFrame,
   Reset,
   Resume,
@@ -201,7 +201,7 @@ export class Session {
   }
 
   #onOpen(frame: Frame): void {
-    const open = readJson(Open, frame);
+    const open = readOpen(frame);
     const lane = this.#lane(frame.channel, open.limit);
     if (this.#drained) {
       lane.refuse({ code: "model_unavailable", retryable: true });

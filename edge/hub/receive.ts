@@ -10,10 +10,9 @@ import {
   VERSION,
   WireViolation,
 } from "../../shared/wire/frames.ts";
+import { readEnd, readHead } from "../../shared/wire/hot.ts";
 import {
-  End,
   GoAway,
-  Head,
   Hello,
   jsonFrame,
   pongFrame,
@@ -43,7 +42,7 @@ const HANDLERS: Readonly<Record<number, Handler>> = {
     const exchange = answering(link, frame);
     if (exchange === undefined) return;
     if (exchange.head !== null) throw new WireViolation(CloseCode.MALFORMED, "a second HEAD");
-    exchange.head = readJson(Head, frame);
+    exchange.head = readHead(frame);
     exchange.reader.head(exchange.head);
   },
   [FrameType.DATA]: (_board, link, frame) => {
@@ -55,7 +54,7 @@ const HANDLERS: Readonly<Record<number, Handler>> = {
     exchange.reader.data();
   },
   [FrameType.END]: (board, link, frame) => {
-    const end = readJson(End, frame);
+    const end = readEnd(frame);
     const exchange = link.exchanges.get(frame.channel);
     if (exchange !== undefined && exchange.id !== end.exchange) {
       throw new WireViolation(CloseCode.MALFORMED, "END of another exchange");

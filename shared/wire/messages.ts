@@ -8,8 +8,14 @@ z.config({ jitless: true });
 
 const id = z.string().min(1).max(128);
 const bytes = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
-const count = z.number().int().min(0).max(1e12);
-const headers = z.array(z.tuple([z.string().max(256), z.string().max(16_384)])).max(64);
+/** Of tokens. */
+export const MAX_COUNT = 1e12;
+const count = z.number().int().min(0).max(MAX_COUNT);
+/** Characters, and how many pairs. */
+export const MAX_HEADERS = { name: 256, value: 16_384, pairs: 64 } as const;
+const headers = z
+  .array(z.tuple([z.string().max(MAX_HEADERS.name), z.string().max(MAX_HEADERS.value)]))
+  .max(MAX_HEADERS.pairs);
 
 const windows = z.object({ exchange: bytes, socket: bytes });
 
@@ -145,16 +151,19 @@ export function jsonFrame(type: FrameType, channel: number, value: unknown): Fra
  * @throws WireViolation 4400 if it is too long, not UTF-8, not JSON, or not of the schema.
  */
 export function readJson<T>(schema: z.ZodType<T>, frame: Frame): T {
+  const parsed = schema.safeParse(parseJson(frame));
+  if (!parsed.success) throw malformed(frame, parsed.error.issues[0]?.path.join(".") ?? "shape");
+  return parsed.data;
+}
+
+/** @throws WireViolation 4400 if it is too long, not UTF-8 or not JSON. */
+export function parseJson(frame: Frame): unknown {
   if (frame.payload.byteLength > MAX_JSON_BYTES) throw malformed(frame, "too long");
-  let value: unknown;
   try {
-    value = JSON.parse(strict.decode(frame.payload));
+    return JSON.parse(strict.decode(frame.payload));
   } catch {
     throw malformed(frame, "not JSON");
   }
-  const parsed = schema.safeParse(value);
-  if (!parsed.success) throw malformed(frame, parsed.error.issues[0]?.path.join(".") ?? "shape");
-  return parsed.data;
 }
 
 /** CREDIT: `limit` is an absolute offset (spec §5). */

@@ -2,6 +2,8 @@
 // direction: what is read does not vanish, so a lane can be started again at any offset that is still retained.
 
 const EMPTY = new Uint8Array(0);
+/** A first chunk of that size is the whole of a small answer or body, as a rule: its block is made to measure. */
+const WHOLE_BYTES = 512;
 const FIRST_BLOCK_BYTES = 2 * 1024;
 const BLOCK_BYTES = 16 * 1024;
 
@@ -31,6 +33,14 @@ export class Spool {
     return this.#end - this.#start;
   }
 
+  /** All of `bytes`, which nobody changes any more, without a copy. */
+  static of(bytes: Uint8Array): Spool {
+    const spool = new Spool();
+    if (bytes.byteLength > 0) spool.#blocks.push({ at: 0, bytes, used: bytes.byteLength });
+    spool.#end = bytes.byteLength;
+    return spool;
+  }
+
   /**
    * Copies `chunk` in. The copy is the point: a chunk is often a view of 300 bytes into a message of 128 KiB, and
    * a reader that stands still would otherwise hold the whole message. Small chunks grow together into one block.
@@ -40,8 +50,7 @@ export class Spool {
     while (rest.byteLength > 0) {
       let block = this.#blocks.at(-1);
       if (block === undefined || block.used === block.bytes.byteLength) {
-        const size = block === undefined ? FIRST_BLOCK_BYTES : BLOCK_BYTES;
-        block = { at: this.#end, bytes: new Uint8Array(Math.max(size, rest.byteLength)), used: 0 };
+        block = { at: this.#end, bytes: new Uint8Array(Math.max(this.#nextBlock(rest), rest.byteLength)), used: 0 };
         this.#blocks.push(block);
       }
       const part = rest.subarray(0, block.bytes.byteLength - block.used);
@@ -75,6 +84,11 @@ export class Spool {
       gone += 1;
     }
     if (gone > 0) this.#blocks.splice(0, gone);
+  }
+
+  #nextBlock(chunk: Uint8Array): number {
+    if (this.#blocks.length > 0) return BLOCK_BYTES;
+    return this.#end === 0 && chunk.byteLength >= WHOLE_BYTES ? 0 : FIRST_BLOCK_BYTES;
   }
 
   #blockAt(offset: number): Block | undefined {
