@@ -93,7 +93,7 @@ export class Exchange {
 
   body(chunk: Uint8Array): void {
     // A body that comes a second time, because the exchange was opened a second time, is not needed.
-    if (this.isBodyComplete) return;
+    if (this.isBodyComplete || this.#end !== null) return;
     const part = chunk.subarray(0, this.open.length - this.#bodyBytes);
     this.#body.set(part, this.#bodyBytes);
     this.#bodyBytes += part.byteLength;
@@ -178,6 +178,9 @@ export class Exchange {
       timings: service?.timings() ?? { queue_ms: 0, first_byte_ms: null, total_ms: 0 },
       failure,
     };
+    // What is kept of it for a resume is the answer, and not all that made it.
+    this.#service = null;
+    this.#body = NOTHING;
     return this.#end;
   }
 

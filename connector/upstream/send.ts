@@ -73,6 +73,8 @@ export class Sending implements Dispatcher.DispatchHandler {
   /** When the request was written. */
   #sentAt = 0;
   #timer: Timer | null = null;
+  /** When it rings. */
+  #alarmAt = Number.POSITIVE_INFINITY;
   #line: Line | null = null;
   #isReused = false;
   #isPaused = false;
@@ -177,14 +179,18 @@ export class Sending implements Dispatcher.DispatchHandler {
     }
   }
 
+  /** A timer that rings too early is left alone: it looks where the limit is now. Most answers end before it does. */
   #arm(): void {
-    if (this.#timer !== null) this.#clock.clearTimeout(this.#timer);
-    const ms = Math.max(0, this.#limit() - this.#clock.now());
-    this.#timer = this.#clock.setTimeout(() => this.#check(), ms);
+    const limit = this.#limit();
+    if (this.#timer !== null) {
+      if (this.#alarmAt <= limit) return;
+      this.#clock.clearTimeout(this.#timer);
+    }
+    this.#alarmAt = limit;
+    this.#timer = this.#clock.setTimeout(this.#check, Math.max(0, limit - this.#clock.now()));
   }
 
-  /** The timer is not moved with each read: it looks where the limit is now. */
-  #check(): void {
+  readonly #check = (): void => {
     this.#timer = null;
     // A reader who does not read is not the engine's fault.
     if (this.#isPaused) return;
@@ -195,7 +201,7 @@ export class Sending implements Dispatcher.DispatchHandler {
     const kind = this.#phase === "connecting" ? "connect" : this.#phase === "waiting" ? "first_byte" : "idle";
     this.abort();
     this.#handler.onBreak(kind, null);
-  }
+  };
 
   /** @returns false if it was over before. */
   #close(): boolean {
@@ -249,7 +255,10 @@ export class Origin {
 }
 
 function pairs(headers: Record<string, string | string[] | undefined>): HeaderPairs {
-  return Object.entries(headers).flatMap(([name, value]) =>
-    (Array.isArray(value) ? value : value === undefined ? [] : [value]).map((one): [string, string] => [name, one]),
-  );
+  const list: HeaderPairs = [];
+  for (const [name, value] of Object.entries(headers)) {
+    if (typeof value === "string") list.push([name, value]);
+    else for (const one of value ?? []) list.push([name, one]);
+  }
+  return list;
 }
