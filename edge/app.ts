@@ -71,7 +71,7 @@ export function createApp(): Hono<App> {
   app.use("/admin/*", async (c, next) => {
     const { adminToken } = settingsOf(c);
     const token = bearer(c.req.header("authorization") ?? null);
-    if (adminToken !== "" && token !== null && (await isSame(token, adminToken))) return next();
+    if (adminToken !== "" && token !== null && isSame(token, adminToken)) return next();
     throw new Failure("invalid_api_key", { message: "Incorrect admin token." });
   });
   app.get("/admin/status", async (c) => c.json({ shards: await statuses(c) }));

@@ -1,6 +1,6 @@
 // One request to an engine, from the Worker's side: intake, one call to the hub, and the answer out.
 import { errorEvent, Failure, type PublicFailure } from "../../shared/errors.ts";
-import { allowHeaders, REQUEST_HEADERS } from "../../shared/headers.ts";
+import { pickHeaders, REQUEST_HEADERS } from "../../shared/headers.ts";
 import {
   BODY_HEADER,
   CONNECTOR_HEADER,
@@ -64,7 +64,7 @@ export async function proxy(asked: Asked, resumable: Resumable): Promise<Respons
     path: endpoint.path,
     target: model.internal,
     ageRestricted: model.ageRestricted,
-    headers: allowHeaders(request.headers, REQUEST_HEADERS),
+    headers: pickHeaders(request.headers, REQUEST_HEADERS),
     dialect: { model: model.id, stream: facts.stream, usage: facts.usage },
     demand: {
       promptBytes: facts.promptBytes,

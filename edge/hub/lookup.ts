@@ -35,8 +35,7 @@ export async function ask(board: Switchboard, question: Question, now: number): 
     tenant: "",
     dialect: null,
   };
-  const spool = new Spool();
-  spool.append(body);
+  const spool = Spool.of(body);
   const answer = new Answer(board);
   const exchange = board.open(order, spool, answer, now);
   const late = Promise.withResolvers<null>();

@@ -131,10 +131,16 @@ export abstract class HubObject<Env> extends DurableObject<Env> {
       logRefusal(asked, admission, gateMs);
       return failed(admission.failure);
     }
-    const body = new Spool();
     const inHeader = request.headers.get(BODY_HEADER);
-    const length = inHeader === null ? Number(request.headers.get("content-length")) : append(body, inHeader);
-    if (inHeader === null && length <= BODY_AHEAD_BYTES) body.append(new Uint8Array(await request.arrayBuffer()));
+    let body: Spool;
+    let length: number;
+    if (inHeader !== null) {
+      body = Spool.of(Uint8Array.fromBase64(inHeader));
+      length = body.end;
+    } else {
+      length = Number(request.headers.get("content-length"));
+      body = length <= BODY_AHEAD_BYTES ? Spool.of(new Uint8Array(await request.arrayBuffer())) : new Spool();
+    }
     if (request.signal.aborted) {
       this.gate.unserved(asked.id);
       return failed({ code: "internal_error" });
@@ -239,10 +245,4 @@ export abstract class HubObject<Env> extends DurableObject<Env> {
     this.#alarmAt = next;
     void this.ctx.storage.setAlarm(next);
   }
-}
-
-/** @returns how many bytes there were. */
-function append(body: Spool, base64: string): number {
-  body.append(Uint8Array.fromBase64(base64));
-  return body.end;
 }
