@@ -17,28 +17,30 @@ export interface FaultRow {
   readonly loss: Loss;
   /** How long its consequences may be felt by requests that are running. ms. */
   readonly shadowMs: number;
+  /** How long it may take the connector that it meets out of service. ms. */
+  readonly outMs: number;
 }
 
 /** A socket that is dead in silence is found after 25 s, and redialled. */
 const SILENT_MS = 30_000;
 
 export const FAULTS = {
-  "uplink RST": { weight: 5, loss: "none", shadowMs: 5_000 },
-  "uplink FIN": { weight: 3, loss: "none", shadowMs: 5_000 },
-  "uplink cut inside a frame": { weight: 4, loss: "none", shadowMs: 5_000 },
-  "uplink stall": { weight: 2, loss: "none", shadowMs: 5_000 },
-  "uplink black hole": { weight: 1, loss: "none", shadowMs: SILENT_MS },
-  "hub reset": { weight: 4, loss: "none", shadowMs: 5_000 },
-  "connector drain": { weight: 2, loss: "none", shadowMs: 10_000 },
-  "connector killed": { weight: 2, loss: "begun", shadowMs: 15_000 },
-  "connector frozen": { weight: 1, loss: "none", shadowMs: 10_000 },
-  "edge restart": { weight: 1, loss: "in flight", shadowMs: 10_000 },
-  "engine refuses": { weight: 2, loss: "none", shadowMs: 5_000 },
-  "engine 500 burst": { weight: 2, loss: "refused", shadowMs: 5_000 },
-  "engine resets before the head": { weight: 2, loss: "none", shadowMs: 5_000 },
-  "engine breaks off": { weight: 2, loss: "begun", shadowMs: 10_000 },
-  "engine slow": { weight: 1, loss: "none", shadowMs: 10_000 },
-  "backend away": { weight: 1, loss: "none", shadowMs: 5_000 },
+  "uplink RST": { weight: 5, loss: "none", shadowMs: 5_000, outMs: 0 },
+  "uplink FIN": { weight: 3, loss: "none", shadowMs: 5_000, outMs: 0 },
+  "uplink cut inside a frame": { weight: 4, loss: "none", shadowMs: 5_000, outMs: 0 },
+  "uplink stall": { weight: 2, loss: "none", shadowMs: 5_000, outMs: 3_000 },
+  "uplink black hole": { weight: 1, loss: "none", shadowMs: SILENT_MS, outMs: SILENT_MS },
+  "hub reset": { weight: 4, loss: "none", shadowMs: 5_000, outMs: 0 },
+  "connector drain": { weight: 2, loss: "none", shadowMs: 10_000, outMs: 30_000 },
+  "connector killed": { weight: 2, loss: "begun", shadowMs: 15_000, outMs: 8_000 },
+  "connector frozen": { weight: 1, loss: "none", shadowMs: 10_000, outMs: 8_000 },
+  "edge restart": { weight: 1, loss: "in flight", shadowMs: 10_000, outMs: 0 },
+  "engine refuses": { weight: 2, loss: "none", shadowMs: 5_000, outMs: 0 },
+  "engine 500 burst": { weight: 2, loss: "refused", shadowMs: 5_000, outMs: 0 },
+  "engine resets before the head": { weight: 2, loss: "none", shadowMs: 5_000, outMs: 0 },
+  "engine breaks off": { weight: 2, loss: "begun", shadowMs: 10_000, outMs: 0 },
+  "engine slow": { weight: 1, loss: "none", shadowMs: 10_000, outMs: 0 },
+  "backend away": { weight: 1, loss: "none", shadowMs: 5_000, outMs: 0 },
 } as const satisfies Record<string, FaultRow>;
 export type FaultKind = keyof typeof FAULTS;
 export const FAULT_KINDS = Object.keys(FAULTS) as FaultKind[];

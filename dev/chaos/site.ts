@@ -4,7 +4,7 @@ import { FaultProxy } from "../../test/support/fault-proxy.ts";
 import type { Child, Crew } from "../crew.ts";
 import { type Stack, startStack } from "../start/stack.ts";
 import { FLEET_DIMENSIONS } from "./question.ts";
-import type { Fault, FaultKind } from "./schedule.ts";
+import { FAULTS, type Fault, type FaultKind } from "./schedule.ts";
 
 export const ADMIN_TOKEN = "chaos-admin-token";
 const SITES = ["site-a", "site-b"];
@@ -30,6 +30,8 @@ export class Site {
   #workerd: number;
   /** Parts that are being stopped or started: they are left alone meanwhile. */
   readonly #busy = new Set<string>();
+  /** ms; until when a site may be out of service. One of two is always left: with none there is nobody to take over. */
+  readonly #outUntil = SITES.map(() => 0);
   readonly problems: string[] = [];
 
   private constructor(crew: Crew, stack: Stack, proxies: readonly FaultProxy[]) {
@@ -68,10 +70,17 @@ export class Site {
 
   /** @returns false if its target is in no state for it. */
   async cause(fault: Fault): Promise<boolean> {
-    const { target } = fault;
-    return ACTIONS[fault.kind](this, fault, {
-      index: target % SITES.length,
-      proxy: this.#proxies[target % SITES.length]!,
+    const { target, kind } = fault;
+    const index = target % SITES.length;
+    const { outMs } = FAULTS[kind];
+    const now = performance.now();
+    if (outMs > 0) {
+      if (this.#outUntil.some((until, other) => other !== index && now < until)) return false;
+      this.#outUntil[index] = Math.max(this.#outUntil[index]!, now + outMs);
+    }
+    return ACTIONS[kind](this, fault, {
+      index,
+      proxy: this.#proxies[index]!,
       engine: this.enginePorts[target % this.enginePorts.length]!,
     });
   }
