@@ -34,14 +34,14 @@ export function draw(random: Random): Question {
   const count = stream ? random.int(10, 300) : random.int(1, 120);
   const input = path.includes("chat") ? { messages: [{ role: "user", content: prompt }] } : { prompt };
   const body = { model: random.pick(MODELS), stream, max_tokens: count, ...input };
-  return {
-    path,
-    key,
-    body: JSON.stringify(body),
-    stream,
-    leaveAfterBytes: random.next() < LEAVING ? random.int(0, 4_000) : null,
-    text: textOf(path, body),
-  };
+  const leaveAfterBytes = random.next() < LEAVING ? random.int(0, 4_000) : null;
+  return { ...questionOf(path, key, body), leaveAfterBytes };
+}
+
+/** A chat or completion, with what the engine must say to it. */
+export function questionOf(path: string, key: string, body: { readonly stream: boolean }): Question {
+  const { stream } = body;
+  return { path, key, body: JSON.stringify(body), stream, leaveAfterBytes: null, text: textOf(path, body) };
 }
 
 function textOf(path: string, body: object): string {

@@ -48,6 +48,7 @@ export class Watch {
   readonly #rows = new Map<string, LedgerRow>();
   readonly #memory: MemorySample[] = [];
   #isOn = false;
+  #chargedBefore = 0;
   #looking: Promise<void> = Promise.resolve();
   readonly #began = performance.now();
 
@@ -57,6 +58,8 @@ export class Watch {
 
   async ready(): Promise<void> {
     await this.#until(async () => (await fetch(`${this.#site.stack.url}/health/ready`)).ok, READY_WITHIN_MS, "ready");
+    // What an earlier run in the same folder has left.
+    this.#chargedBefore = await this.#charged();
   }
 
   start(): void {
@@ -88,7 +91,7 @@ export class Watch {
     const sum = (of: (hub: HubView) => number) => hubs.reduce((total, hub) => total + of(hub), 0);
     return {
       rows: [...this.#rows.values()],
-      charged: await this.#charged(),
+      charged: (await this.#charged()) - this.#chargedBefore,
       slotsBusy: await this.#slotsBusy(),
       leases: sum((hub) => hub.gate.leases),
       exchanges: sum((hub) => hub.exchanges),
