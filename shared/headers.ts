@@ -4,6 +4,9 @@
 /** From a client to an engine. Everything else is the gateway's own. */
 export const REQUEST_HEADERS: ReadonlySet<string> = new Set(["content-type", "accept", "traceparent", "tracestate"]);
 
+/** From the connector to an engine: also the id of the request, by which an engine's own log can be read beside ours. */
+export const ENGINE_HEADERS: ReadonlySet<string> = new Set([...REQUEST_HEADERS, "x-request-id"]);
+
 /** From an engine to a client. Length and framing are the gateway's own: the answer is rewritten on its way. */
 export const ANSWER_HEADERS: ReadonlySet<string> = new Set(["content-type"]);
 

@@ -98,7 +98,8 @@ export class Serving implements Service {
       {
         method: open.method,
         path: open.path,
-        headers: open.headers,
+        // After the client's own, which the edge does not let pass: an engine's log can be read beside ours.
+        headers: [...open.headers, ["x-request-id", open.exchange]],
         body: translated,
         tier: open.tier,
         tenant: open.tenant,

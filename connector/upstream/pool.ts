@@ -1,6 +1,6 @@
 // The upstreams that serve one model, as one: who gets which slot when, what is sent again, and how the pool stands.
 import { Failure } from "../../shared/errors.ts";
-import { allowHeaders, REQUEST_HEADERS } from "../../shared/headers.ts";
+import { allowHeaders, ENGINE_HEADERS } from "../../shared/headers.ts";
 import { endpointOf, type PoolKind } from "../../shared/openai.ts";
 import type { PoolReport } from "../../shared/wire/messages.ts";
 import { Balancer, type Candidate } from "./balancer.ts";
@@ -95,7 +95,7 @@ export class Pool {
   }
 
   serve(given: UpstreamRequest, handler: UpstreamHandler): Running {
-    const request = { ...given, headers: allowHeaders(given.headers, REQUEST_HEADERS) };
+    const request = { ...given, headers: allowHeaders(given.headers, ENGINE_HEADERS) };
     const run = new Run(request, handler, this.#deps.timeouts.totalMs, this.#host);
     this.#runs.add(run);
     const failure = this.#admit(run);

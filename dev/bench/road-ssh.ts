@@ -89,7 +89,7 @@ async function dial(crew: Crew, ssh: string, args: string[], port: number, signa
   await answers(port, "/health", READY_MS, AbortSignal.any([signal, crew.lost]));
 }
 
-function sshOptions(directory: string, port: number): string[] {
+export function sshOptions(directory: string, port: number): string[] {
   const options = [
     "BatchMode=yes",
     "ConnectionAttempts=10",
@@ -105,7 +105,7 @@ function sshOptions(directory: string, port: number): string[] {
 }
 
 /** With PAM, as Debian has it: without it sshd refuses even the key of an account that has no password. */
-function sshdConfig(port: number, directory: string): string {
+export function sshdConfig(port: number, directory: string): string {
   return `ListenAddress 127.0.0.1
 Port ${port}
 HostKey ${join(directory, "host")}

@@ -4,6 +4,8 @@
 export type Outcome = "complete" | "cancelled" | "failed";
 
 export interface Entry {
+  /** Counted from 1: who reads the ledger again and again knows what is new. */
+  readonly seq: number;
   readonly request_id: string | null;
   readonly prompt_tokens: number;
   readonly completion_tokens: number;
@@ -43,6 +45,7 @@ export class Ring<T> {
 export class Account {
   readonly #arrivals = new Ring<Arrival>(50);
   readonly #entries = new Ring<Entry>(10_000);
+  #settled = 0;
   requests = 0;
   /** Looks at the engine that ask for no work: health, models, slots, metrics. */
   probes = 0;
@@ -59,11 +62,12 @@ export class Account {
     this.#arrivals.push(arrival);
   }
 
-  settle(entry: Entry): void {
+  settle(entry: Omit<Entry, "seq">): void {
     this.promptTokens += entry.prompt_tokens;
     this.longest = Math.max(this.longest, entry.prompt_tokens + entry.completion_tokens);
     if (entry.outcome === "cancelled") this.cancelled += 1;
-    this.#entries.push(entry);
+    this.#settled += 1;
+    this.#entries.push({ ...entry, seq: this.#settled });
   }
 
   arrivals(): Arrival[] {

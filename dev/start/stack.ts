@@ -28,8 +28,8 @@ export interface StackOptions {
   readonly slots?: number;
   /** Ids of the connectors. */
   readonly connectors?: readonly string[];
-  /** Where the connectors dial instead of the edge itself: a road that a test can break. */
-  readonly uplinkPort?: (edgePort: number) => Promise<number>;
+  /** Where a connector dials instead of the edge itself: a road that a test can break. */
+  readonly uplinkPort?: (edgePort: number, connector: string) => Promise<number>;
   /** More lines of each connector's configuration. */
   readonly config?: string;
 }
@@ -47,6 +47,8 @@ export interface Stack {
   readonly workerdPid: number;
   /** Starts one more connector, or one that was stopped. */
   startConnector(index: number): Promise<Child>;
+  /** Starts the edge again, on its port and with what it kept; the one before must have ended. */
+  startEdge(): Promise<{ readonly edge: Child; readonly workerdPid: number }>;
 }
 
 /** @throws Error in the words of the part that did not start. */
@@ -70,21 +72,22 @@ export async function startStack(crew: Crew, options: StackOptions): Promise<Sta
 
   const fleet = start("fleet", [FLEET, ...(options.fleet ?? ["--chat", "0x4", "--embed", "0x2"])]);
   const backend = start("backend", [BACKEND, "--port", "0"]);
-  const edge = start(
-    "edge",
-    [EDGE, "--port", String(options.edgePort ?? 0), "--state", join(directory, "edge"), "--connector-keys", keysFile],
-    { AUTH_MODE: "backend", ...options.edge },
-  );
+  const edgeOn = (port: number): Child =>
+    start("edge", [EDGE, "--port", String(port), "--state", join(directory, "edge"), "--connector-keys", keysFile], {
+      AUTH_MODE: "backend",
+      ...options.edge,
+    });
+  const edge = edgeOn(options.edgePort ?? 0);
   const [engines, { port: backendPort }, { port, pid }] = await Promise.all([
     fleet.ready(READY_MS) as Promise<{ chat: number[]; embed: number[] }>,
     backend.ready(READY_MS) as Promise<{ port: number }>,
     edge.ready(EDGE_READY_MS) as Promise<{ port: number; pid: number }>,
   ]);
 
-  const uplinkPort = (await options.uplinkPort?.(port)) ?? port;
   const configs = await Promise.all(
     connectors.map(async (id) => {
       const file = join(directory, `${id}.yaml`);
+      const uplinkPort = (await options.uplinkPort?.(port, id)) ?? port;
       await writeFile(file, configOf(id, uplinkPort, backendPort, engines, options));
       return file;
     }),
@@ -106,6 +109,11 @@ export async function startStack(crew: Crew, options: StackOptions): Promise<Sta
     configs,
     workerdPid: pid,
     startConnector,
+    startEdge: async () => {
+      const again = edgeOn(port);
+      const { pid: workerdPid } = (await again.ready(EDGE_READY_MS)) as { pid: number };
+      return { edge: again, workerdPid };
+    },
   };
 }
 

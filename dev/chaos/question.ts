@@ -1,0 +1,64 @@
+// A request and the only right answer to it, both from chance. Pure.
+import { choiceText, readPlan } from "../fleet/plan.ts";
+import { Vectors } from "../fleet/vectors.ts";
+import type { Random } from "./random.ts";
+
+export interface Question {
+  readonly path: string;
+  readonly key: string;
+  readonly body: string;
+  readonly stream: boolean;
+  /** Leaves after so many bytes of the answer; null: stays to the end. */
+  readonly leaveAfterBytes: number | null;
+  /** What the engine must have said. */
+  readonly text: string;
+}
+
+export const KEYS = ["hc-sk-demo-free", "hc-sk-demo-premium", "hc-sk-demo-adult", "hc-sk-demo-admin"];
+const MODELS = ["heartcode-default", "heartcode-sfw"];
+const DIMENSIONS = 32;
+const vectors = new Vectors(DIMENSIONS);
+
+export const FLEET_DIMENSIONS = String(DIMENSIONS);
+
+/** A share of clients goes before the end. */
+const LEAVING = 0.08;
+
+export function draw(random: Random): Question {
+  const key = random.pick(KEYS);
+  const prompt = `${random.int(0, 1_000_000)} ${"word ".repeat(random.int(0, 40))}`;
+  const roll = random.next();
+  if (roll < 0.15) return embedding(random, key, prompt);
+  const path = roll < 0.25 ? "/v1/completions" : "/v1/chat/completions";
+  const stream = random.next() < 0.7;
+  const count = stream ? random.int(10, 300) : random.int(1, 120);
+  const input = path.includes("chat") ? { messages: [{ role: "user", content: prompt }] } : { prompt };
+  const body = { model: random.pick(MODELS), stream, max_tokens: count, ...input };
+  const leaveAfterBytes = random.next() < LEAVING ? random.int(0, 4_000) : null;
+  return { ...questionOf(path, key, body), leaveAfterBytes };
+}
+
+/** A chat or completion, with what the engine must say to it. */
+export function questionOf(path: string, key: string, body: { readonly stream: boolean }): Question {
+  const { stream } = body;
+  return { path, key, body: JSON.stringify(body), stream, leaveAfterBytes: null, text: textOf(path, body) };
+}
+
+function textOf(path: string, body: object): string {
+  const limits = { context: Number.MAX_SAFE_INTEGER, slots: Number.MAX_SAFE_INTEGER };
+  const plan = readPlan(path.includes("chat") ? "chat" : "completions", body, limits);
+  if ("refusal" in plan) throw new Error(`no engine answers ${JSON.stringify(body)}`);
+  return plan.choices.map(choiceText).join("");
+}
+
+function embedding(random: Random, key: string, prompt: string): Question {
+  const input = Array.from({ length: random.int(1, 200) }, (_, i) => `${prompt}${i}`);
+  const body = JSON.stringify({ model: "heartcode-embed", input });
+  const text = input.map(vectorOf).join("\n");
+  return { path: "/v1/embeddings", key, body, stream: false, leaveAfterBytes: null, text };
+}
+
+/** The embedding of a text, as JSON. */
+export function vectorOf(text: string): string {
+  return `[${vectors.json(text)}]`;
+}

@@ -1,0 +1,79 @@
+// Which fault comes when. Pure: the table of faults, and a schedule that follows from the seed alone.
+import type { Random } from "./random.ts";
+
+/** What a client may honestly be told while a fault of a kind is near; everything else is a violation. */
+export type Loss =
+  /** Nothing: every answer must be whole. */
+  | "none"
+  /** An answer that had begun may end with an error; one that had not must come. */
+  | "begun"
+  /** A request may be refused before its answer began: more failed at once than may be tried again. */
+  | "refused"
+  /** Anything that was in flight in the process that died. */
+  | "in flight";
+
+export interface FaultRow {
+  readonly weight: number;
+  readonly loss: Loss;
+  /** How long its consequences may be felt by requests that are running. ms. */
+  readonly shadowMs: number;
+  /** How long it may take the connector that it meets out of service. ms. */
+  readonly outMs: number;
+}
+
+/** A socket that is dead in silence is found after 25 s, and redialled. */
+const SILENT_MS = 30_000;
+
+export const FAULTS = {
+  "uplink RST": { weight: 5, loss: "none", shadowMs: 5_000, outMs: 0 },
+  "uplink FIN": { weight: 3, loss: "none", shadowMs: 5_000, outMs: 0 },
+  "uplink cut inside a frame": { weight: 4, loss: "none", shadowMs: 5_000, outMs: 0 },
+  "uplink stall": { weight: 2, loss: "none", shadowMs: 5_000, outMs: 3_000 },
+  "uplink black hole": { weight: 1, loss: "none", shadowMs: SILENT_MS, outMs: SILENT_MS },
+  "hub reset": { weight: 4, loss: "none", shadowMs: 5_000, outMs: 0 },
+  "connector drain": { weight: 2, loss: "none", shadowMs: 10_000, outMs: 30_000 },
+  "connector killed": { weight: 2, loss: "begun", shadowMs: 15_000, outMs: 8_000 },
+  "connector frozen": { weight: 1, loss: "none", shadowMs: 10_000, outMs: 8_000 },
+  "edge restart": { weight: 1, loss: "in flight", shadowMs: 10_000, outMs: 0 },
+  "engine refuses": { weight: 2, loss: "none", shadowMs: 5_000, outMs: 0 },
+  "engine 500 burst": { weight: 2, loss: "refused", shadowMs: 5_000, outMs: 0 },
+  "engine resets before the head": { weight: 2, loss: "none", shadowMs: 5_000, outMs: 0 },
+  "engine breaks off": { weight: 2, loss: "begun", shadowMs: 10_000, outMs: 0 },
+  "engine slow": { weight: 1, loss: "none", shadowMs: 10_000, outMs: 0 },
+  "backend away": { weight: 1, loss: "none", shadowMs: 5_000, outMs: 0 },
+} as const satisfies Record<string, FaultRow>;
+export type FaultKind = keyof typeof FAULTS;
+export const FAULT_KINDS = Object.keys(FAULTS) as FaultKind[];
+
+export interface Fault {
+  readonly atMs: number;
+  readonly kind: FaultKind;
+  /** Which connector, shard or engine, and how long or how much, each in its own way. */
+  readonly target: number;
+  readonly amount: number;
+}
+
+/** Between two faults. ms. */
+const GAP_MS = [1_500, 4_000] as const;
+
+/** @param kinds of these only. */
+export function scheduleOf(random: Random, totalMs: number, kinds: readonly FaultKind[] = FAULT_KINDS): Fault[] {
+  const bag = kinds.flatMap((kind) => new Array<FaultKind>(FAULTS[kind].weight).fill(kind));
+  const faults: Fault[] = [];
+  // Every kind once before any comes twice, so that a short run sees all of them.
+  const first = shuffled(random, kinds);
+  for (let at = 2_000; at < totalMs; at += random.int(...GAP_MS)) {
+    const kind = first.pop() ?? random.pick(bag);
+    faults.push({ atMs: at, kind, target: random.int(0, 1_000), amount: random.int(0, 1_000) });
+  }
+  return faults;
+}
+
+function shuffled<T>(random: Random, items: readonly T[]): T[] {
+  const bag = [...items];
+  for (let i = bag.length - 1; i > 0; i -= 1) {
+    const j = random.int(0, i);
+    [bag[i], bag[j]] = [bag[j]!, bag[i]!];
+  }
+  return bag;
+}

@@ -1,0 +1,221 @@
+// The real processes of two sites and one edge, each road between them breakable, and what can be done to them.
+import { setTimeout as sleep } from "node:timers/promises";
+import { FaultProxy } from "../../test/support/fault-proxy.ts";
+import type { Child, Crew } from "../crew.ts";
+import { type Stack, startStack } from "../start/stack.ts";
+import { FLEET_DIMENSIONS } from "./question.ts";
+import { FAULTS, type Fault, type FaultKind } from "./schedule.ts";
+
+export const ADMIN_TOKEN = "chaos-admin-token";
+const SITES = ["site-a", "site-b"];
+const SHARDS = 2;
+/** Limits that the load does not reach: what is checked is what is charged, not what is refused. */
+const WIDE = { rpm: 1e9, tpm: 1e9, tokens_per_day: 1e12, max_tokens: 1e9 };
+const EDGE = {
+  ADMIN_TOKEN,
+  DEV_FAULTS: "1",
+  HUB_SHARDS: String(SHARDS),
+  TIERS: JSON.stringify({ free: WIDE, premium: WIDE, admin: WIDE }),
+};
+/** Engines that hang are given up soon, or every fault of that kind would take two minutes. */
+const CONFIG = "timeouts: { first_byte_s: 10, idle_s: 10 }\ndrain_s: 20\n";
+const DRAIN_WITHIN_MS = 30_000;
+
+export class Site {
+  readonly #crew: Crew;
+  readonly #proxies: readonly FaultProxy[];
+  readonly stack: Stack;
+  readonly #connectors: Child[];
+  #edge: Child;
+  #workerd: number;
+  /** Parts that are being stopped or started: they are left alone meanwhile. */
+  readonly #busy = new Set<string>();
+  /** ms; until when a site may be out of service. One of two is always left: with none there is nobody to take over. */
+  readonly #outUntil = SITES.map(() => 0);
+  readonly problems: string[] = [];
+
+  private constructor(crew: Crew, stack: Stack, proxies: readonly FaultProxy[]) {
+    this.#crew = crew;
+    this.stack = stack;
+    this.#proxies = proxies;
+    this.#connectors = [...stack.connectors];
+    this.#edge = stack.parts.edge;
+    this.#workerd = stack.workerdPid;
+  }
+
+  static async start(crew: Crew, directory: string): Promise<Site> {
+    const proxies: FaultProxy[] = [];
+    const pace = ["--tokens-per-second", "150", "--first-token-ms", "20", "--slots", "64"];
+    const stack = await startStack(crew, {
+      directory,
+      connectors: SITES,
+      slots: 32,
+      edge: EDGE,
+      config: CONFIG,
+      fleet: ["--chat", "0x4", "--embed", "0x2", "--dimensions", FLEET_DIMENSIONS, ...pace],
+      uplinkPort: async (edgePort) => {
+        const proxy = await FaultProxy.to(edgePort);
+        proxies.push(proxy);
+        return proxy.port;
+      },
+    });
+    return new Site(crew, stack, proxies);
+  }
+
+  /** Pids of what should not grow. */
+  get processes(): Readonly<Record<string, number>> {
+    const connectors = SITES.map((name, index) => [name, this.#connectors[index]!.pid] as const);
+    return { workerd: this.#workerd, ...Object.fromEntries(connectors) };
+  }
+
+  /** @returns false if its target is in no state for it. */
+  async cause(fault: Fault): Promise<boolean> {
+    const { target, kind } = fault;
+    const index = target % SITES.length;
+    const { outMs } = FAULTS[kind];
+    const now = performance.now();
+    if (outMs > 0) {
+      if (this.#outUntil.some((until, other) => other !== index && now < until)) return false;
+      this.#outUntil[index] = Math.max(this.#outUntil[index]!, now + outMs);
+    }
+    return ACTIONS[kind](this, fault, {
+      index,
+      proxy: this.#proxies[index]!,
+      engine: this.enginePorts[target % this.enginePorts.length]!,
+    });
+  }
+
+  get enginePorts(): readonly number[] {
+    return [...this.stack.chatPorts.slice(0, Math.ceil(this.stack.chatPorts.length / 2)), ...this.stack.embedPorts];
+  }
+
+  heal(): void {
+    for (const proxy of this.#proxies) proxy.heal();
+  }
+
+  async close(): Promise<void> {
+    await this.#crew.dismiss();
+    await Promise.all(this.#proxies.map((proxy) => proxy.close()));
+  }
+
+  async resetHub(shard: number): Promise<boolean> {
+    const response = await fetch(`${this.stack.url}/admin/dev/abort-hub`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${ADMIN_TOKEN}`, "content-type": "application/json" },
+      body: JSON.stringify({ shard: shard % SHARDS }),
+    }).catch(() => null);
+    return response?.ok === true;
+  }
+
+  /** Stops a connector in its own way and starts it again. */
+  restartConnector(index: number, how: "SIGTERM" | "SIGKILL", pauseMs: number): Promise<boolean> {
+    return this.#alone(SITES[index]!, async () => {
+      const child = this.#connectors[index]!;
+      child.kill(how);
+      const late = sleep(DRAIN_WITHIN_MS, "late" as const, { ref: false });
+      const code = await Promise.race([child.exited, late]);
+      if (how === "SIGTERM" && code !== 0) this.problems.push(`${SITES[index]} drained with ${code}`);
+      if (code === "late") child.kill("SIGKILL");
+      await child.exited;
+      await sleep(pauseMs);
+      this.#connectors[index] = await this.stack.startConnector(index);
+    });
+  }
+
+  freezeConnector(index: number, ms: number): Promise<boolean> {
+    return this.#alone(SITES[index]!, async () => {
+      const { pid } = this.#connectors[index]!;
+      process.kill(pid, "SIGSTOP");
+      await sleep(ms);
+      process.kill(pid, "SIGCONT");
+    });
+  }
+
+  restartEdge(): Promise<boolean> {
+    return this.#alone("edge", async () => {
+      const edge = this.#edge;
+      edge.kill("SIGKILL");
+      process.kill(this.#workerd, "SIGKILL");
+      await edge.exited;
+      const { edge: again, workerdPid } = await this.stack.startEdge();
+      this.#edge = again;
+      this.#workerd = workerdPid;
+    });
+  }
+
+  async engineFault(port: number, faults: object, ms = 0): Promise<boolean> {
+    await this.#post(`http://127.0.0.1:${this.#fleetPort}/sim/faults?port=${port}`, faults);
+    if (ms === 0) return true;
+    await sleep(ms);
+    await this.#post(`http://127.0.0.1:${this.#fleetPort}/sim/faults?port=${port}`, {});
+    return true;
+  }
+
+  async backendFault(faults: object, ms: number): Promise<boolean> {
+    await this.#post(`http://127.0.0.1:${this.stack.backendPort}/sim/faults`, faults);
+    await sleep(ms);
+    await this.#post(`http://127.0.0.1:${this.stack.backendPort}/sim/faults`, {});
+    return true;
+  }
+
+  /** An engine that no pool uses answers for all of them: one that refuses connections cannot be told to stop. */
+  get #fleetPort(): number {
+    return this.stack.chatPorts.at(-1)!;
+  }
+
+  async #alone(name: string, work: () => Promise<void>): Promise<boolean> {
+    if (this.#busy.has(name)) return false;
+    this.#busy.add(name);
+    try {
+      await work();
+      return true;
+    } finally {
+      this.#busy.delete(name);
+    }
+  }
+
+  async #post(url: string, body: object): Promise<void> {
+    const headers = { "content-type": "application/json" };
+    const response = await fetch(url, { method: "POST", headers, body: JSON.stringify(body) });
+    if (!response.ok) throw new Error(`${url}: ${await response.text()}`);
+  }
+}
+
+interface Targets {
+  readonly index: number;
+  readonly proxy: FaultProxy;
+  readonly engine: number;
+}
+type Action = (site: Site, fault: Fault, targets: Targets) => boolean | Promise<boolean>;
+
+const done = (_: unknown): boolean => true;
+
+const ACTIONS: Readonly<Record<FaultKind, Action>> = {
+  "uplink RST": (_site, _fault, { proxy }) => done(proxy.cut("rst")),
+  "uplink FIN": (_site, _fault, { proxy }) => done(proxy.cut("fin")),
+  "uplink cut inside a frame": async (_site, { amount }, { proxy }) => {
+    // Where nothing moves the cut never comes.
+    await Promise.race([proxy.cutAfter(1 + amount * 7, amount % 2 === 0 ? "down" : "up"), sleep(2_000)]);
+    return true;
+  },
+  "uplink stall": async (_site, { amount }, { proxy }) => {
+    proxy.stall();
+    await sleep(500 + amount);
+    proxy.release();
+    return true;
+  },
+  "uplink black hole": (_site, _fault, { proxy }) => done(proxy.blackHole(undefined, { newOnes: false })),
+  "hub reset": (site, { target }) => site.resetHub(target),
+  "connector drain": (site, { amount }, { index }) => site.restartConnector(index, "SIGTERM", amount),
+  "connector killed": (site, { amount }, { index }) => site.restartConnector(index, "SIGKILL", amount * 2),
+  "connector frozen": (site, { amount }, { index }) => site.freezeConnector(index, 1_000 + amount * 3),
+  "edge restart": (site) => site.restartEdge(),
+  "engine refuses": (site, { amount }, { engine }) => site.engineFault(engine, { refuse: true }, 1_000 + amount),
+  "engine 500 burst": (site, _fault, { engine }) => site.engineFault(engine, { status: 500, count: 6 }),
+  "engine resets before the head": (site, _fault, { engine }) =>
+    site.engineFault(engine, { reset_before_head: true, count: 2 }),
+  "engine breaks off": (site, { amount }, { engine }) =>
+    site.engineFault(engine, { cut_after_tokens: amount % 20, count: 3 }),
+  "engine slow": (site, { amount }, { engine }) => site.engineFault(engine, { slow_ms_per_token: 50 }, 1_000 + amount),
+  "backend away": (site, { amount }) => site.backendFault({ status: 503 }, 1_000 + amount * 2),
+};

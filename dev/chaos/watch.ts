@@ -1,0 +1,156 @@
+// What the parts themselves say while it goes on, and when all is quiet: hubs, engines, keys, memory.
+import { readFile } from "node:fs/promises";
+import { setTimeout as sleep } from "node:timers/promises";
+import { KEYS } from "./question.ts";
+import { ADMIN_TOKEN, type Site } from "./site.ts";
+import type { LedgerRow } from "./verdict.ts";
+
+const LOOK_EVERY_MS = 2_000;
+const READY_WITHIN_MS = 20_000;
+/** A lease whose connector is gone for good waits a minute. */
+const QUIET_WITHIN_MS = 100_000;
+
+export interface MemorySample {
+  readonly atMs: number;
+  readonly name: string;
+  /** Another one is another process: it begins anew. */
+  readonly pid: number;
+  readonly rssBytes: number;
+}
+
+export interface Figures {
+  readonly rows: readonly LedgerRow[];
+  /** Tokens of the day, of all keys together: what was charged. */
+  readonly charged: number;
+  readonly slotsBusy: number;
+  readonly leases: number;
+  readonly exchanges: number;
+  readonly heldBytes: number;
+  readonly violations: number;
+  readonly resumed: number;
+  readonly forfeited: number;
+  readonly memory: readonly MemorySample[];
+  /** ms from the last answer until nothing ran and nothing was owed. */
+  readonly quietAfterMs: number;
+}
+
+interface HubView {
+  readonly exchanges: number;
+  readonly held_bytes: number;
+  readonly violations: number;
+  readonly resumed: number;
+  readonly links: readonly { readonly live: boolean }[];
+  readonly gate: { readonly leases: number; readonly forfeited_tokens: number };
+}
+
+export class Watch {
+  readonly #site: Site;
+  readonly #rows = new Map<string, LedgerRow>();
+  readonly #memory: MemorySample[] = [];
+  #isOn = false;
+  #chargedBefore = 0;
+  #looking: Promise<void> = Promise.resolve();
+  readonly #began = performance.now();
+
+  constructor(site: Site) {
+    this.#site = site;
+  }
+
+  async ready(): Promise<void> {
+    await this.#until(async () => (await fetch(`${this.#site.stack.url}/health/ready`)).ok, READY_WITHIN_MS, "ready");
+    // What an earlier run in the same folder has left.
+    this.#chargedBefore = await this.#charged();
+  }
+
+  start(): void {
+    this.#isOn = true;
+    this.#looking = (async () => {
+      while (this.#isOn) {
+        await this.#look();
+        await sleep(LOOK_EVERY_MS);
+      }
+    })();
+  }
+
+  async quiet(): Promise<Figures> {
+    this.#isOn = false;
+    await this.#looking;
+    const since = performance.now();
+    let hubs: HubView[] = [];
+    await this.#until(
+      async () => {
+        hubs = await this.#hubs();
+        const isIdle = hubs.every((hub) => hub.exchanges === 0 && hub.gate.leases === 0);
+        return isIdle && (await this.#slotsBusy()) === 0;
+      },
+      QUIET_WITHIN_MS,
+      "quiet",
+    ).catch(() => {});
+    const quietAfterMs = performance.now() - since;
+    await this.#look();
+    const sum = (of: (hub: HubView) => number) => hubs.reduce((total, hub) => total + of(hub), 0);
+    return {
+      rows: [...this.#rows.values()],
+      charged: (await this.#charged()) - this.#chargedBefore,
+      slotsBusy: await this.#slotsBusy(),
+      leases: sum((hub) => hub.gate.leases),
+      exchanges: sum((hub) => hub.exchanges),
+      heldBytes: sum((hub) => hub.held_bytes),
+      violations: sum((hub) => hub.violations),
+      resumed: sum((hub) => hub.resumed),
+      forfeited: sum((hub) => hub.gate.forfeited_tokens),
+      memory: this.#memory,
+      quietAfterMs,
+    };
+  }
+
+  async #look(): Promise<void> {
+    for (const port of this.#site.enginePorts) {
+      const rows = await this.#engine<readonly (LedgerRow & { seq: number })[]>(port, "ledger");
+      for (const row of rows) this.#rows.set(`${port}/${row.seq}`, row);
+    }
+    for (const [name, pid] of Object.entries(this.#site.processes)) {
+      const status = await readFile(`/proc/${pid}/status`, "utf8").catch(() => "");
+      const kib = /^VmRSS:\s+(\d+)/m.exec(status)?.[1];
+      if (kib === undefined) continue;
+      this.#memory.push({ atMs: performance.now() - this.#began, name, pid, rssBytes: Number(kib) * 1024 });
+    }
+  }
+
+  async #hubs(): Promise<HubView[]> {
+    const headers = { authorization: `Bearer ${ADMIN_TOKEN}` };
+    const response = await fetch(`${this.#site.stack.url}/admin/status`, { headers });
+    return ((await response.json()) as { shards: HubView[] }).shards;
+  }
+
+  async #slotsBusy(): Promise<number> {
+    let busy = 0;
+    for (const port of this.#site.enginePorts) {
+      busy += (await this.#engine<{ slots_busy: number; deferred: number }>(port, "state")).slots_busy;
+    }
+    return busy;
+  }
+
+  async #charged(): Promise<number> {
+    let charged = 0;
+    for (const key of KEYS) {
+      const response = await fetch(`${this.#site.stack.url}/v1/usage`, { headers: { authorization: `Bearer ${key}` } });
+      const { limits } = (await response.json()) as { limits: { tokens_per_day: { used: number } } };
+      charged += limits.tokens_per_day.used;
+    }
+    return charged;
+  }
+
+  async #engine<T>(port: number, what: string): Promise<T> {
+    const any = this.#site.stack.chatPorts.at(-1)!;
+    return (await fetch(`http://127.0.0.1:${any}/sim/${what}?port=${port}`)).json() as Promise<T>;
+  }
+
+  async #until(condition: () => Promise<boolean>, withinMs: number, what: string): Promise<void> {
+    const deadline = performance.now() + withinMs;
+    while (!(await condition().catch(() => false))) {
+      if (performance.now() > deadline) throw new Error(`not ${what} within ${withinMs / 1_000} s`);
+      await sleep(200);
+    }
+  }
+}
