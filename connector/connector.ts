@@ -12,9 +12,10 @@ import type { Exchange } from "./exchange/exchange.ts";
 import { type Engine, Serving, type Translation } from "./exchange/serve.ts";
 import { ExchangeTable } from "./exchange/table.ts";
 import type { Observer } from "./observe.ts";
+import { type ExchangeLog, logExchanges } from "./ops/exchange-log.ts";
 import { together } from "./ops/observers.ts";
 import { type ConnectorIdentity, loadIdentity } from "./uplink/key.ts";
-import { type Log, Uplink } from "./uplink/uplink.ts";
+import { Uplink } from "./uplink/uplink.ts";
 import { Backend } from "./upstream/backend.ts";
 import { Pool } from "./upstream/pool.ts";
 
@@ -42,7 +43,7 @@ interface Shard {
 
 export class Connector {
   readonly #config: Config;
-  readonly #log: Log;
+  readonly #log: ExchangeLog;
   readonly #identity: ConnectorIdentity;
   readonly #events: ConnectorEvents;
   readonly #instance = randomUUID();
@@ -61,11 +62,11 @@ export class Connector {
   #reported = "";
 
   /** @throws KeyFileError */
-  static async create(config: Config, log: Log, events: ConnectorEvents): Promise<Connector> {
+  static async create(config: Config, log: ExchangeLog, events: ConnectorEvents): Promise<Connector> {
     return new Connector(config, log, await loadIdentity(config.edge.id, config.edge.keyFile), events);
   }
 
-  private constructor(config: Config, log: Log, identity: ConnectorIdentity, events: ConnectorEvents) {
+  private constructor(config: Config, log: ExchangeLog, identity: ConnectorIdentity, events: ConnectorEvents) {
     this.#config = config;
     this.#log = log;
     this.#identity = identity;
@@ -177,7 +178,7 @@ export class Connector {
 
   /** Who watches the exchanges. */
   #observers(): Observer[] {
-    return [];
+    return [logExchanges(this.#log)];
   }
 
   #tick(): void {

@@ -32,6 +32,8 @@ export interface StackOptions {
   readonly uplinkPort?: (edgePort: number) => Promise<number>;
   /** More lines of each connector's configuration. */
   readonly config?: string;
+  /** More arguments of each connector. */
+  readonly connectorArgs?: readonly string[];
 }
 
 export interface Stack {
@@ -43,6 +45,8 @@ export interface Stack {
   readonly parts: { readonly backend: Child; readonly fleet: Child; readonly edge: Child };
   readonly connectors: Child[];
   readonly configs: readonly string[];
+  /** What each connector writes. */
+  readonly connectorLogs: readonly string[];
   /** Pid of workerd, whose parent is the edge. */
   readonly workerdPid: number;
   /** Starts one more connector, or one that was stopped. */
@@ -90,7 +94,13 @@ export async function startStack(crew: Crew, options: StackOptions): Promise<Sta
     }),
   );
   const startConnector = async (index: number): Promise<Child> => {
-    const child = start(connectors[index]!, [CONNECTOR, "run", "--config", configs[index]!]);
+    const child = start(connectors[index]!, [
+      CONNECTOR,
+      "run",
+      "--config",
+      configs[index]!,
+      ...(options.connectorArgs ?? []),
+    ]);
     await child.ready(READY_MS);
     return child;
   };
@@ -104,6 +114,7 @@ export async function startStack(crew: Crew, options: StackOptions): Promise<Sta
     parts: { backend, fleet, edge },
     connectors: running,
     configs,
+    connectorLogs: connectors.map((id) => join(directory, `${id}.log`)),
     workerdPid: pid,
     startConnector,
   };
