@@ -14,12 +14,14 @@ import { ExchangeTable } from "./exchange/table.ts";
 import type { Observer } from "./observe.ts";
 import { type ExchangeLog, logExchanges } from "./ops/exchange-log.ts";
 import { together } from "./ops/observers.ts";
+import { Tracing } from "./ops/tracing.ts";
 import { type ConnectorIdentity, loadIdentity } from "./uplink/key.ts";
 import { Uplink } from "./uplink/uplink.ts";
 import { Backend } from "./upstream/backend.ts";
 import { Pool } from "./upstream/pool.ts";
 
-export const AGENT = "heartcode-connector/0.1.0";
+const VERSION = "0.1.0";
+export const AGENT = `heartcode-connector/${VERSION}`;
 
 /** Also how old the hub's picture of a pool can be. */
 const TICK_MS = 500;
@@ -51,6 +53,7 @@ export class Connector {
   readonly #engines = new Map<string, Engine>();
   readonly #shards = new Map<number, Shard>();
   readonly #scrubs = new Map<string, Scrub>();
+  readonly #tracing: Tracing | undefined;
   readonly #observer: Observer;
   readonly #timers: NodeJS.Timeout[] = [];
   #expected = 1;
@@ -78,6 +81,10 @@ export class Connector {
       this.#engines.set(pool.model, made);
     }
     if (config.backend !== undefined) this.#engines.set(BACKEND, new Backend(config.backend));
+    const instance = this.#instance;
+    const chance = Math.random;
+    if (config.tracing !== undefined)
+      this.#tracing = new Tracing({ config: config.tracing, version: VERSION, instance, now: Date.now, chance, log });
     this.#observer = together(this.#observers(), (cause) => log.error({ err: cause }, "an observer has a defect"));
   }
 
@@ -111,6 +118,7 @@ export class Connector {
     }
     await Promise.all([...this.#shards.values()].map(({ uplink }) => uplink.stop()));
     await Promise.all([...this.#pools.values()].map((pool) => pool.close()));
+    await this.#tracing?.close();
   }
 
   #dial(shard: number): void {
@@ -176,9 +184,12 @@ export class Connector {
     return serving;
   }
 
-  /** Who watches the exchanges. */
+  /** Who watches the exchanges. The log asks for the trace before the trace is written and forgotten. */
   #observers(): Observer[] {
-    return [logExchanges(this.#log)];
+    const tracing = this.#tracing;
+    return tracing === undefined
+      ? [logExchanges(this.#log)]
+      : [logExchanges(this.#log, (run) => tracing.traceOf(run)), tracing];
   }
 
   #tick(): void {

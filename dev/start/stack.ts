@@ -30,8 +30,8 @@ export interface StackOptions {
   readonly connectors?: readonly string[];
   /** Where the connectors dial instead of the edge itself: a road that a test can break. */
   readonly uplinkPort?: (edgePort: number) => Promise<number>;
-  /** More lines of each connector's configuration. */
-  readonly config?: string;
+  /** More lines of each connector's configuration; a function where they are known only at the start. */
+  readonly config?: string | (() => string);
   /** More arguments of each connector. */
   readonly connectorArgs?: readonly string[];
 }
@@ -156,5 +156,5 @@ function configOf(
 backend: { url: "http://127.0.0.1:${backendPort}" }
 pools:
 ${rows.join("\n")}
-${config}`;
+${typeof config === "string" ? config : config()}`;
 }
