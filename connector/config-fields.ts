@@ -90,6 +90,27 @@ export const FIELDS: Readonly<Record<string, Field>> = {
     expected: "true or false: whether prompts and answers are traced too",
     write: "content: false",
   },
+  "tracing.otlp": {
+    expected: "a collector that speaks OTLP over HTTP",
+    write: 'otlp: { endpoint: "http://127.0.0.1:4318/v1/traces" }',
+  },
+  "tracing.otlp.endpoint": {
+    expected: "an http:// or https:// address with the path of its traces, or nothing",
+    write: 'endpoint: "http://127.0.0.1:4318/v1/traces"',
+  },
+  "tracing.otlp.headers": {
+    expected: "headers that are added to every request",
+    write: `headers: { authorization: "Bearer \${COLLECTOR_TOKEN}" }`,
+  },
+  "tracing.otlp.headers.*": {
+    expected: "a header of plain text that is not about the connection itself",
+    write: `authorization: "Bearer \${COLLECTOR_TOKEN}"`,
+  },
+  "tracing.otlp.content": {
+    expected: "true or false: whether prompts and answers are traced too",
+    write: "content: false",
+  },
+  "tracing.sample": { expected: "a share from 0 to 1 of all exchanges", write: "sample: 1" },
   metrics: { expected: "where metrics are served", write: 'metrics: { listen: "127.0.0.1:9464" }' },
   "metrics.listen": { expected: "address:port", write: 'listen: "127.0.0.1:9464"' },
 };
@@ -99,7 +120,7 @@ export function patternOf(path: readonly (string | number)[]): string {
   let pattern = "";
   for (const part of path) {
     if (typeof part === "number") pattern += "[]";
-    else if (pattern === "backend.headers") pattern += ".*";
+    else if (pattern.endsWith(".headers")) pattern += ".*";
     else pattern += pattern === "" ? part : `.${part}`;
   }
   return pattern;

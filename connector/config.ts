@@ -3,7 +3,9 @@ import { readFile } from "node:fs/promises";
 import { dirname, isAbsolute, join } from "node:path";
 import { z } from "zod";
 import { FIELDS, keysUnder, patternOf } from "./config-fields.ts";
+import { withoutEmptyCredentials } from "./config-headers.ts";
 import { ConfigSource } from "./config-source.ts";
+import { isHalfLangfuse, type TracingConfig, tracingOf } from "./config-tracing.ts";
 import { expandUpstreams } from "./config-upstreams.ts";
 import type { BackendConfig } from "./upstream/backend.ts";
 import type { PoolConfig } from "./upstream/pool.ts";
@@ -22,14 +24,6 @@ export interface Config {
   readonly tracing: TracingConfig | undefined;
   /** Port 0 takes a free one. */
   readonly metrics: { readonly host: string; readonly port: number } | undefined;
-}
-
-export interface TracingConfig {
-  readonly host: string;
-  readonly publicKey: string;
-  readonly secretKey: string;
-  /** Prompts and answers are traced too. */
-  readonly content: boolean;
 }
 
 export class ConfigError extends Error {
@@ -62,6 +56,7 @@ const address = (schemes: readonly string[]) =>
 /** undici writes these itself. */
 const CONNECTION_HEADERS =
   /^(host|connection|content-length|transfer-encoding|keep-alive|upgrade|expect|te|trailer|proxy-.*)$/i;
+const headerValue = z.string().regex(/^[\t\x20-\x7e\x80-\xff]*$/);
 const headerName = z
   .string()
   .regex(/^[!#$%&'*+.^_`|~0-9a-z-]+$/i)
@@ -77,7 +72,7 @@ const File = z.strictObject({
     .strictObject({
       url: address(["http:", "https:"]),
       timeout_s: seconds(600).default(10),
-      headers: z.record(headerName, z.string().regex(/^[\t\x20-\x7e\x80-\xff]*$/)).default({}),
+      headers: z.record(headerName, headerValue).default({}),
       verify_path: path.default("/api/v1/api-keys/verify"),
       health_path: path.default("/api/v1/health"),
     })
@@ -112,6 +107,14 @@ const File = z.strictObject({
           content: flag.default(false),
         })
         .optional(),
+      otlp: z
+        .strictObject({
+          endpoint: z.union([z.literal(""), address(["http:", "https:"])]),
+          headers: z.record(headerName, headerValue).default({}),
+          content: flag.default(false),
+        })
+        .optional(),
+      sample: number(z.number().min(0).max(1)).default(1),
     })
     .optional(),
   metrics: z
@@ -192,14 +195,12 @@ function complainOfDuplicates(source: ConfigSource): void {
 }
 
 function complainOfHalfTracing(source: ConfigSource, { tracing }: File): void {
-  const { host, public_key, secret_key } = tracing?.langfuse ?? { host: "", public_key: "", secret_key: "" };
-  const given = [host, public_key, secret_key].filter((value) => value !== "").length;
-  if (given % 3 !== 0) source.complain(["tracing", "langfuse"], tell(FIELDS["tracing.langfuse"]));
+  if (tracing === undefined || !isHalfLangfuse(tracing)) return;
+  source.complain(["tracing", "langfuse"], tell(FIELDS["tracing.langfuse"]));
 }
 
 function configOf({ edge, backend, pools, timeouts, queue, drain_s, tracing, metrics }: File, folder: string): Config {
   const { url, id, key_file } = edge;
-  const langfuse = tracing?.langfuse;
   const listen = metrics?.listen === undefined ? null : readListen(metrics.listen);
   return {
     edge: { url, id, keyFile: isAbsolute(key_file) ? key_file : join(folder, key_file) },
@@ -227,22 +228,9 @@ function configOf({ edge, backend, pools, timeouts, queue, drain_s, tracing, met
       totalMs: timeouts.total_s * 1000,
     },
     drainS: drain_s,
-    tracing:
-      langfuse === undefined || langfuse.host === ""
-        ? undefined
-        : {
-            host: langfuse.host,
-            publicKey: langfuse.public_key,
-            secretKey: langfuse.secret_key,
-            content: langfuse.content,
-          },
+    tracing: tracingOf(tracing),
     metrics: listen ?? undefined,
   };
-}
-
-/** `Bearer ` with a variable that is not set is no header at all. */
-function withoutEmptyCredentials(headers: Readonly<Record<string, string>>): Record<string, string> {
-  return Object.fromEntries(Object.entries(headers).filter(([, value]) => !/^\s*((Bearer|Basic)\s*)?$/i.test(value)));
 }
 
 function readListen(text: string): { host: string; port: number } | null {

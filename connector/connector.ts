@@ -11,12 +11,17 @@ import { rewriteStream } from "./dialect/sse.ts";
 import type { Exchange } from "./exchange/exchange.ts";
 import { type Engine, Serving, type Translation } from "./exchange/serve.ts";
 import { ExchangeTable } from "./exchange/table.ts";
+import type { Observer } from "./observe.ts";
+import { type ExchangeLog, logExchanges } from "./ops/exchange-log.ts";
+import { together } from "./ops/observers.ts";
+import { Tracing } from "./ops/tracing.ts";
 import { type ConnectorIdentity, loadIdentity } from "./uplink/key.ts";
-import { type Log, Uplink } from "./uplink/uplink.ts";
+import { Uplink } from "./uplink/uplink.ts";
 import { Backend } from "./upstream/backend.ts";
 import { Pool } from "./upstream/pool.ts";
 
-export const AGENT = "heartcode-connector/0.1.0";
+const VERSION = "0.1.0";
+export const AGENT = `heartcode-connector/${VERSION}`;
 
 /** Also how old the hub's picture of a pool can be. */
 const TICK_MS = 500;
@@ -40,7 +45,7 @@ interface Shard {
 
 export class Connector {
   readonly #config: Config;
-  readonly #log: Log;
+  readonly #log: ExchangeLog;
   readonly #identity: ConnectorIdentity;
   readonly #events: ConnectorEvents;
   readonly #instance = randomUUID();
@@ -48,6 +53,8 @@ export class Connector {
   readonly #engines = new Map<string, Engine>();
   readonly #shards = new Map<number, Shard>();
   readonly #scrubs = new Map<string, Scrub>();
+  readonly #tracing: Tracing | undefined;
+  readonly #observer: Observer;
   readonly #timers: NodeJS.Timeout[] = [];
   #expected = 1;
   #refused = 0;
@@ -58,11 +65,11 @@ export class Connector {
   #reported = "";
 
   /** @throws KeyFileError */
-  static async create(config: Config, log: Log, events: ConnectorEvents): Promise<Connector> {
+  static async create(config: Config, log: ExchangeLog, events: ConnectorEvents): Promise<Connector> {
     return new Connector(config, log, await loadIdentity(config.edge.id, config.edge.keyFile), events);
   }
 
-  private constructor(config: Config, log: Log, identity: ConnectorIdentity, events: ConnectorEvents) {
+  private constructor(config: Config, log: ExchangeLog, identity: ConnectorIdentity, events: ConnectorEvents) {
     this.#config = config;
     this.#log = log;
     this.#identity = identity;
@@ -74,6 +81,11 @@ export class Connector {
       this.#engines.set(pool.model, made);
     }
     if (config.backend !== undefined) this.#engines.set(BACKEND, new Backend(config.backend));
+    const instance = this.#instance;
+    const chance = Math.random;
+    if (config.tracing !== undefined)
+      this.#tracing = new Tracing({ config: config.tracing, version: VERSION, instance, now: Date.now, chance, log });
+    this.#observer = together(this.#observers(), (cause) => log.error({ err: cause }, "an observer has a defect"));
   }
 
   start(): void {
@@ -106,6 +118,7 @@ export class Connector {
     }
     await Promise.all([...this.#shards.values()].map(({ uplink }) => uplink.stop()));
     await Promise.all([...this.#pools.values()].map((pool) => pool.close()));
+    await this.#tracing?.close();
   }
 
   #dial(shard: number): void {
@@ -165,9 +178,18 @@ export class Connector {
       engine,
       translation: this.#translationOf(open),
       now: Date.now,
+      observer: this.#observer,
     });
     services.add(serving);
     return serving;
+  }
+
+  /** Who watches the exchanges. The log asks for the trace before the trace is written and forgotten. */
+  #observers(): Observer[] {
+    const tracing = this.#tracing;
+    return tracing === undefined
+      ? [logExchanges(this.#log)]
+      : [logExchanges(this.#log, (run) => tracing.traceOf(run)), tracing];
   }
 
   #tick(): void {

@@ -1,8 +1,9 @@
 // The connector's command line.
 import { Command, Option } from "commander";
-import pino from "pino";
+import type { Level } from "pino";
 import { type Config, ConfigError, loadConfig } from "./config.ts";
 import { Connector, EXIT } from "./connector.ts";
+import { openLog } from "./ops/log.ts";
 import { generateKey, KeyFileError } from "./uplink/key.ts";
 
 const program = new Command("connector")
@@ -57,9 +58,9 @@ program
 
 await program.parseAsync();
 
-async function run(options: { config: string; logLevel: string }): Promise<void> {
+async function run(options: { config: string; logLevel: Level }): Promise<void> {
   const settings = await load(options.config);
-  const log = pino({ level: options.logLevel, base: null, timestamp: pino.stdTimeFunctions.isoTime });
+  const { log } = openLog(options.logLevel);
   let connector: Connector;
   try {
     connector = await Connector.create(settings, log, {

@@ -30,8 +30,10 @@ export interface StackOptions {
   readonly connectors?: readonly string[];
   /** Where a connector dials instead of the edge itself: a road that a test can break. */
   readonly uplinkPort?: (edgePort: number, connector: string) => Promise<number>;
-  /** More lines of each connector's configuration. */
-  readonly config?: string;
+  /** More lines of each connector's configuration; a function where they are known only at the start. */
+  readonly config?: string | (() => string);
+  /** More arguments of each connector. */
+  readonly connectorArgs?: readonly string[];
 }
 
 export interface Stack {
@@ -43,6 +45,8 @@ export interface Stack {
   readonly parts: { readonly backend: Child; readonly fleet: Child; readonly edge: Child };
   readonly connectors: Child[];
   readonly configs: readonly string[];
+  /** What each connector writes. */
+  readonly connectorLogs: readonly string[];
   /** Pid of workerd, whose parent is the edge. */
   readonly workerdPid: number;
   /** Starts one more connector, or one that was stopped. */
@@ -93,7 +97,13 @@ export async function startStack(crew: Crew, options: StackOptions): Promise<Sta
     }),
   );
   const startConnector = async (index: number): Promise<Child> => {
-    const child = start(connectors[index]!, [CONNECTOR, "run", "--config", configs[index]!]);
+    const child = start(connectors[index]!, [
+      CONNECTOR,
+      "run",
+      "--config",
+      configs[index]!,
+      ...(options.connectorArgs ?? []),
+    ]);
     await child.ready(READY_MS);
     return child;
   };
@@ -107,6 +117,7 @@ export async function startStack(crew: Crew, options: StackOptions): Promise<Sta
     parts: { backend, fleet, edge },
     connectors: running,
     configs,
+    connectorLogs: connectors.map((id) => join(directory, `${id}.log`)),
     workerdPid: pid,
     startConnector,
     startEdge: async () => {
@@ -153,5 +164,5 @@ function configOf(
 backend: { url: "http://127.0.0.1:${backendPort}" }
 pools:
 ${rows.join("\n")}
-${config}`;
+${typeof config === "string" ? config : config()}`;
 }

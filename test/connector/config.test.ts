@@ -57,7 +57,11 @@ describe("the files that come with the project", () => {
     });
     expect(edge.url).toBe("wss://edge.example.com/uplink");
     expect(backend?.headers).toEqual({ authorization: "Bearer t" });
-    expect(tracing).toEqual({ host: "https://l", publicKey: "p", secretKey: "s", content: false });
+    expect(tracing).toEqual({
+      sample: 1,
+      langfuse: { host: "https://l", publicKey: "p", secretKey: "s", content: false },
+      otlp: undefined,
+    });
   });
 });
 
@@ -86,7 +90,7 @@ pools: [{ model: m, kind: embedding, upstreams: [http://h] }, { model: n, kind: 
 timeouts: { connect_ms: 5, first_byte_s: 0.5, idle_s: 2, total_s: 3 }
 queue: { size: 0 }
 drain_s: 0
-tracing: { langfuse: { host: http://l, public_key: p, secret_key: s, content: "\${CONTENT}" } }
+tracing: { langfuse: { host: http://l, public_key: p, secret_key: s, content: "\${CONTENT}" }, otlp: { endpoint: "http://c:4318/v1/traces", headers: { X-Team: t, authorization: "Bearer " } }, sample: 0.25 }
 metrics: { listen: "[::1]:0" }
 `;
     const config = parseConfig(text, "c.yaml", { SLOTS: "7", CONTENT: "true" });
@@ -96,7 +100,11 @@ metrics: { listen: "[::1]:0" }
     ]);
     expect(config.timeouts).toEqual({ connectMs: 5, firstByteMs: 500, idleMs: 2_000, totalMs: 3_000 });
     expect(config.drainS).toBe(0);
-    expect(config.tracing?.content).toBe(true);
+    expect(config.tracing).toEqual({
+      sample: 0.25,
+      langfuse: { host: "http://l", publicKey: "p", secretKey: "s", content: true },
+      otlp: { endpoint: "http://c:4318/v1/traces", headers: { "X-Team": "t" }, content: false },
+    });
     expect(config.metrics).toEqual({ host: "::1", port: 0 });
   });
 
@@ -171,6 +179,17 @@ describe("a mistake", () => {
       "half a tracing",
       `${LEAST}tracing: { langfuse: { host: http://l } }`,
       /:3:22: tracing\.langfuse: expected host, public_key and secret_key/,
+    ],
+    ["more than all traces", `${LEAST}tracing: { sample: 2 }`, /:3:20: tracing\.sample: expected a share from 0 to 1/],
+    [
+      "a collector without an address",
+      `${LEAST}tracing: { otlp: { content: true } }`,
+      /:3:\d+: tracing\.otlp\.endpoint: missing; expected an http/,
+    ],
+    [
+      "a header of a collector that breaks lines",
+      `${LEAST}tracing: { otlp: { endpoint: http://c, headers: { a: "x\\ny" } } }`,
+      /:3:54: tracing\.otlp\.headers\.a: expected a header/,
     ],
     [
       "a listener without a port",
@@ -288,15 +307,32 @@ describe("the table of settings", () => {
       const fields = Object.values({ ...three, [row.slice("tracing.langfuse.".length)]: write });
       return `${LEAST}tracing: { langfuse: { ${fields.join(", ")} } }`;
     }
+    if (row === "tracing.otlp.endpoint") return `${LEAST}tracing: { otlp: { ${write} } }`;
+    const collector = "endpoint: http://c";
+    if (row === "tracing.otlp.headers.*") return `${LEAST}tracing: { otlp: { ${collector}, headers: { ${write} } } }`;
+    if (row.startsWith("tracing.otlp.")) return `${LEAST}tracing: { otlp: { ${collector}, ${write} } }`;
     const parent = row.split(".").slice(0, -1).join("");
     return parent === "" ? `${LEAST}${write}` : `${LEAST}${parent}: { ${write} }`;
   };
-  const env = { HEARTCODE_BACKEND_TOKEN: "t", LANGFUSE_PUBLIC_KEY: "p", LANGFUSE_SECRET_KEY: "s" };
+  const env = {
+    HEARTCODE_BACKEND_TOKEN: "t",
+    LANGFUSE_PUBLIC_KEY: "p",
+    LANGFUSE_SECRET_KEY: "s",
+    COLLECTOR_TOKEN: "t",
+  };
 
   test.each(Object.entries(FIELDS))("%s tells a line that is taken", (row, { write }) => {
     const text = whole(row, write);
     expect(text).toContain(write);
     expect(problemsOf(text, env)).toEqual([]);
+  });
+});
+
+describe("tracing", () => {
+  test("to nowhere is no tracing: its variables are not set", () => {
+    const text = `${LEAST}tracing: { langfuse: { host: "\${H:-}" }, otlp: { endpoint: "\${E:-}" } }`;
+    expect(parseConfig(text, "c.yaml", {}).tracing).toBeUndefined();
+    expect(parseConfig(text, "c.yaml", { E: "http://c" }).tracing).toMatchObject({ langfuse: undefined });
   });
 });
 
