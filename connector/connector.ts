@@ -11,6 +11,8 @@ import { rewriteStream } from "./dialect/sse.ts";
 import type { Exchange } from "./exchange/exchange.ts";
 import { type Engine, Serving, type Translation } from "./exchange/serve.ts";
 import { ExchangeTable } from "./exchange/table.ts";
+import type { Observer } from "./observe.ts";
+import { together } from "./ops/observers.ts";
 import { type ConnectorIdentity, loadIdentity } from "./uplink/key.ts";
 import { type Log, Uplink } from "./uplink/uplink.ts";
 import { Backend } from "./upstream/backend.ts";
@@ -48,6 +50,7 @@ export class Connector {
   readonly #engines = new Map<string, Engine>();
   readonly #shards = new Map<number, Shard>();
   readonly #scrubs = new Map<string, Scrub>();
+  readonly #observer: Observer;
   readonly #timers: NodeJS.Timeout[] = [];
   #expected = 1;
   #refused = 0;
@@ -74,6 +77,7 @@ export class Connector {
       this.#engines.set(pool.model, made);
     }
     if (config.backend !== undefined) this.#engines.set(BACKEND, new Backend(config.backend));
+    this.#observer = together(this.#observers(), (cause) => log.error({ err: cause }, "an observer has a defect"));
   }
 
   start(): void {
@@ -165,9 +169,15 @@ export class Connector {
       engine,
       translation: this.#translationOf(open),
       now: Date.now,
+      observer: this.#observer,
     });
     services.add(serving);
     return serving;
+  }
+
+  /** Who watches the exchanges. */
+  #observers(): Observer[] {
+    return [];
   }
 
   #tick(): void {

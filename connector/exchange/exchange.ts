@@ -22,6 +22,8 @@ export interface Service {
   resume(): void;
   usage(): Usage | null;
   timings(): Timings;
+  /** END is known. Called once, after everything else. */
+  ended?(end: End, isWithdrawn: boolean): void;
 }
 
 export class Exchange {
@@ -54,6 +56,11 @@ export class Exchange {
 
   get hasHead(): boolean {
     return this.#head !== null;
+  }
+
+  /** Of the head; null before it. */
+  get status(): number | null {
+    return this.#head?.status ?? null;
   }
 
   isBoundTo(lane: Lane): boolean {
@@ -125,7 +132,7 @@ export class Exchange {
   /** Stops without an END. */
   withdraw(): void {
     this.#service?.abort();
-    this.#finish("cancelled", null);
+    this.#finish("cancelled", null, true);
     this.#lane?.close();
     this.#lane = null;
   }
@@ -141,6 +148,18 @@ export class Exchange {
 
   detached(): void {
     this.#lane = null;
+  }
+
+  /** Bytes `from` to `to` of the answer, as far as they are retained. */
+  answerBytes(from: number, to: number): Uint8Array {
+    const start = Math.max(from, this.answer.start);
+    const copy = new Uint8Array(Math.max(0, Math.min(to, this.answer.end) - start));
+    for (let at = 0; at < copy.byteLength; ) {
+      const part = this.answer.read(start + at, copy.byteLength - at);
+      copy.set(part, at);
+      at += part.byteLength;
+    }
+    return copy;
   }
 
   // What comes from the service.
@@ -167,7 +186,7 @@ export class Exchange {
     this.#onOver(this);
   }
 
-  #finish(outcome: End["outcome"], failure: WireFailure | null): End {
+  #finish(outcome: End["outcome"], failure: WireFailure | null, isWithdrawn = false): End {
     const service = this.#service;
     this.#end = {
       exchange: this.id,
@@ -178,6 +197,7 @@ export class Exchange {
       timings: service?.timings() ?? { queue_ms: 0, first_byte_ms: null, total_ms: 0 },
       failure,
     };
+    service?.ended?.(this.#end, isWithdrawn);
     return this.#end;
   }
 

@@ -1,8 +1,9 @@
 // One exchange at an engine: body in the engine's dialect, answer in the client's, usage and timings noted on the way.
 // Engines, dialect and clock are given; nothing here knows an address.
-import { errorEvent, type Failure, isErrorCode, type PublicFailure } from "../../shared/errors.ts";
+import { errorEvent, errorHead, type Failure, isErrorCode, type PublicFailure } from "../../shared/errors.ts";
 import { ANSWER_HEADERS, allowHeaders, type HeaderPairs } from "../../shared/headers.ts";
-import type { Open, Timings, Usage, WireFailure } from "../../shared/wire/messages.ts";
+import type { End, Open, Timings, Usage, WireFailure } from "../../shared/wire/messages.ts";
+import type { Observed, Observer } from "../observe.ts";
 import type { Exchange, Service } from "./exchange.ts";
 
 /** A stream says so often that it is alive: idle proxies keep it, and a client that has left is noticed by the write. */
@@ -24,6 +25,8 @@ export interface Engine {
     },
     handler: {
       onStart(upstream: string, attempt: number): void;
+      headers(): HeaderPairs | undefined;
+      onLost(reason: string): void;
       onHead(status: number, headers: HeaderPairs): void;
       onData(chunk: Uint8Array): boolean;
       onEnd(): void;
@@ -51,19 +54,27 @@ export interface ServingOptions {
   readonly engine: Engine;
   readonly translation: Translation | null;
   readonly now: () => number;
+  /** None: nobody watches, and it costs nothing. */
+  readonly observer?: Observer | undefined;
 }
 
 const text = new TextEncoder();
 const EVENT_STREAM = "text/event-stream";
 
-export class Serving implements Service {
+export class Serving implements Service, Observed {
   readonly #exchange: Exchange;
   readonly #engine: Engine;
   readonly #translation: Translation | null;
   readonly #now: () => number;
-  readonly #openedAt: number;
-  #startedAt: number | null = null;
-  #firstByteAt: number | null = null;
+  readonly #observer: Observer | undefined;
+  readonly openedAt: number;
+  startedAt: number | null = null;
+  firstByteAt: number | null = null;
+  firstChunkAt: number | null = null;
+  attempts = 0;
+  upstream: string | null = null;
+  detail: string | undefined;
+  isWithdrawn = false;
   #lastByteAt: number;
   #running: { abort(): void; resume(): void } | null = null;
   #rewriter: Rewriter | null = null;
@@ -72,13 +83,25 @@ export class Serving implements Service {
   /** The client has a 200 and an event stream: what goes wrong now is an event. */
   #isEvents = false;
 
-  constructor({ exchange, engine, translation, now }: ServingOptions) {
+  constructor({ exchange, engine, translation, now, observer }: ServingOptions) {
     this.#exchange = exchange;
     this.#engine = engine;
     this.#translation = translation;
     this.#now = now;
-    this.#openedAt = now();
-    this.#lastByteAt = this.#openedAt;
+    this.#observer = observer;
+    this.openedAt = now();
+    this.#lastByteAt = this.openedAt;
+    observer?.opened?.(this);
+  }
+
+  get open(): Open {
+    return this.#exchange.open;
+  }
+
+  get status(): number | null {
+    const { status, end } = this.#exchange;
+    const failure = end?.failure ?? null;
+    return status ?? (failure === null ? null : errorHead(fromWire(failure)).status);
   }
 
   get isOver(): boolean {
@@ -87,6 +110,7 @@ export class Serving implements Service {
 
   begin(body: Uint8Array): void {
     const { open } = this.#exchange;
+    this.#observer?.begun?.(this, body);
     let translated: Uint8Array;
     try {
       translated = this.#translation?.request(body) ?? body;
@@ -102,16 +126,16 @@ export class Serving implements Service {
         body: translated,
         tier: open.tier,
         tenant: open.tenant,
-        deadline: this.#openedAt + open.deadline_ms,
+        deadline: this.openedAt + open.deadline_ms,
       },
       {
-        onStart: () => {
-          this.#startedAt = this.#now();
-        },
+        onStart: (upstream, attempt) => this.#onStart(upstream, attempt),
+        headers: () => this.#observer?.sending?.(this, this.#now()),
+        onLost: (reason) => this.#observer?.lost?.(this, reason, this.#now()),
         onHead: (status, headers) => this.#onHead(status, headers),
         onData: (chunk) => this.#onData(chunk),
         onEnd: () => this.#onEnd(),
-        onFailure: (failure) => this.#fail(failure.public),
+        onFailure: (failure) => this.#onFailure(failure),
       },
     );
   }
@@ -131,10 +155,19 @@ export class Serving implements Service {
   timings(): Timings {
     const now = this.#now();
     return {
-      queue_ms: (this.#startedAt ?? now) - this.#openedAt,
-      first_byte_ms: this.#firstByteAt === null ? null : this.#firstByteAt - this.#openedAt,
-      total_ms: now - this.#openedAt,
+      queue_ms: (this.startedAt ?? now) - this.openedAt,
+      first_byte_ms: this.firstByteAt === null ? null : this.firstByteAt - this.openedAt,
+      total_ms: now - this.openedAt,
     };
+  }
+
+  ended(end: End, isWithdrawn: boolean): void {
+    this.isWithdrawn = isWithdrawn;
+    this.#observer?.ended?.(this, end, this.#now());
+  }
+
+  answerBytes(from: number, to: number): Uint8Array {
+    return this.#exchange.answerBytes(from, to);
   }
 
   /** Called about once a second. */
@@ -146,8 +179,15 @@ export class Serving implements Service {
     if (this.#isEvents) this.#exchange.data(text.encode(": keep-alive\n\n"));
   }
 
+  #onStart(upstream: string, attempt: number): void {
+    this.startedAt ??= this.#now();
+    this.upstream = upstream;
+    this.attempts = attempt;
+  }
+
   #onHead(status: number, headers: HeaderPairs): void {
-    this.#firstByteAt = this.#now();
+    this.firstByteAt = this.#now();
+    this.#observer?.answering?.(this, status, this.firstByteAt);
     if (this.#translation !== null && status >= 400) {
       this.#refusal = { status, parts: [], bytes: 0 };
       return;
@@ -172,7 +212,7 @@ export class Serving implements Service {
       return true;
     }
     const bytes = this.#rewriter === null ? chunk : this.#rewriter.push(chunk);
-    return bytes.byteLength === 0 || this.#exchange.data(bytes);
+    return bytes.byteLength === 0 || this.#pass(bytes);
   }
 
   #onEnd(): void {
@@ -187,8 +227,19 @@ export class Serving implements Service {
       return;
     }
     const { tail, outcome, failure } = this.#rewriter.finish();
-    if (tail.byteLength > 0) this.#exchange.data(tail);
+    if (tail.byteLength > 0) this.#pass(tail);
     this.#exchange.over(outcome, failure);
+  }
+
+  #pass(bytes: Uint8Array): boolean {
+    this.firstChunkAt ??= this.#lastByteAt;
+    this.#observer?.passing?.(this, bytes);
+    return this.#exchange.data(bytes);
+  }
+
+  #onFailure(failure: Failure): void {
+    this.detail = failure.detail;
+    this.#fail(failure.public);
   }
 
   /** Before the head a failure is a status, in a stream it is an event, in a plain body only the break is honest. */

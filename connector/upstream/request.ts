@@ -17,6 +17,10 @@ export interface UpstreamRequest {
 export interface UpstreamHandler {
   /** An upstream was chosen and the request is being sent (again after each retry). `attempt` from 1. */
   onStart(upstream: string, attempt: number): void;
+  /** After `onStart`: headers to be set on this attempt, over the request's own. */
+  headers?(): HeaderPairs | undefined;
+  /** The attempt is lost before its head; another may follow. `reason` as retry.ts names it. */
+  onLost?(reason: string): void;
   /** Status and headers of the attempt that is committed: no retry after this. */
   onHead(status: number, headers: HeaderPairs): void;
   /** false = stop reading until `resume` is called. What is already read may still come. */

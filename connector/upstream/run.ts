@@ -83,7 +83,9 @@ export class Run implements Running, Ticket {
     this.#sentAt = this.#host.now();
     this.#handler.onStart(this.#host.nameOf(index), this.#attempt);
     if (this.#isOver) return;
-    this.#sending = this.#host.send(index, this.request, {
+    const own = this.#handler.headers?.();
+    const request = own === undefined ? this.request : withHeaders(this.request, own);
+    this.#sending = this.#host.send(index, request, {
       onHead: (status, headers) => this.#onHead(status, headers),
       onData: (chunk) => this.#hand(() => this.#handler.onData(chunk)) ?? false,
       onEnd: () => this.#onEnd(),
@@ -146,6 +148,7 @@ export class Run implements Running, Ticket {
     this.#losses.set(loss, this.lossesOf(loss) + 1);
     // A stale connection says nothing of the upstream.
     if (loss !== "stale") this.excluded.add(index);
+    this.#handler.onLost?.(loss);
     const failure = this.#host.lost(this, index, loss, cause);
     if (failure !== null) this.fail(failure);
   }
@@ -187,4 +190,9 @@ export class Run implements Running, Ticket {
     this.#host.clearTimeout(this.#timer);
     return true;
   }
+}
+
+function withHeaders(request: UpstreamRequest, own: HeaderPairs): UpstreamRequest {
+  const kept = request.headers.filter(([name]) => !own.some(([other]) => other === name));
+  return { ...request, headers: [...kept, ...own] };
 }
