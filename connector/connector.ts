@@ -13,6 +13,7 @@ import { type Engine, Serving, type Translation } from "./exchange/serve.ts";
 import { ExchangeTable } from "./exchange/table.ts";
 import type { Observer } from "./observe.ts";
 import { together } from "./ops/observers.ts";
+import type { ConnectorStatus } from "./status.ts";
 import { type ConnectorIdentity, loadIdentity } from "./uplink/key.ts";
 import { type Log, Uplink } from "./uplink/uplink.ts";
 import { Backend } from "./upstream/backend.ts";
@@ -45,6 +46,8 @@ export class Connector {
   readonly #log: Log;
   readonly #identity: ConnectorIdentity;
   readonly #events: ConnectorEvents;
+  readonly #watchers: readonly Observer[];
+  readonly #startedAt = Date.now();
   readonly #instance = randomUUID();
   readonly #pools = new Map<string, Pool>();
   readonly #engines = new Map<string, Engine>();
@@ -60,13 +63,25 @@ export class Connector {
   #isReady = false;
   #reported = "";
 
-  /** @throws KeyFileError */
-  static async create(config: Config, log: Log, events: ConnectorEvents): Promise<Connector> {
-    return new Connector(config, log, await loadIdentity(config.edge.id, config.edge.keyFile), events);
+  /** @param watchers see every exchange. @throws KeyFileError */
+  static async create(
+    config: Config,
+    log: Log,
+    events: ConnectorEvents,
+    watchers: readonly Observer[] = [],
+  ): Promise<Connector> {
+    return new Connector(config, log, await loadIdentity(config.edge.id, config.edge.keyFile), events, watchers);
   }
 
-  private constructor(config: Config, log: Log, identity: ConnectorIdentity, events: ConnectorEvents) {
+  private constructor(
+    config: Config,
+    log: Log,
+    identity: ConnectorIdentity,
+    events: ConnectorEvents,
+    watchers: readonly Observer[],
+  ) {
     this.#config = config;
+    this.#watchers = watchers;
     this.#log = log;
     this.#identity = identity;
     this.#events = events;
@@ -88,6 +103,30 @@ export class Connector {
     this.#every(REPEAT_ENDS_EVERY_MS, () => {
       for (const { uplink } of this.#shards.values()) if (uplink.isUp) uplink.session?.repeatEnds();
     });
+  }
+
+  status(): ConnectorStatus {
+    const tables = [...this.#shards.values()].map(({ table }) => table);
+    const sum = (count: (table: ExchangeTable) => number) => tables.reduce((all, table) => all + count(table), 0);
+    return {
+      id: this.#config.edge.id,
+      edge: this.#config.edge.url,
+      agent: AGENT,
+      instance: this.#instance,
+      started_at: this.#startedAt,
+      now: Date.now(),
+      draining: this.#draining,
+      shards: this.#expected,
+      sockets: [...this.#shards.values()].map(({ uplink }) => uplink.status()),
+      pools: [...this.#pools.values()].map((pool) => pool.status()),
+      exchanges: {
+        running: sum((table) => table.running),
+        undelivered: sum((table) => table.undelivered),
+        retained_bytes: sum((table) => table.retained),
+        resumed: sum((table) => table.resumed),
+        lost: sum((table) => table.lost),
+      },
+    };
   }
 
   /** Leaves: announces it, lets what runs finish for at most `ms`, then closes everything. */
@@ -177,7 +216,7 @@ export class Connector {
 
   /** Who watches the exchanges. */
   #observers(): Observer[] {
-    return [];
+    return [...this.#watchers];
   }
 
   #tick(): void {
