@@ -1,15 +1,15 @@
 // An answer in flight survives a cut uplink: the client sees one stream, byte for byte.
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { FaultProxy } from "../support/fault-proxy.ts";
 import { read } from "../support/read.ts";
-import { Relay } from "../support/relay.ts";
 import { ADMIN_TOKEN, Engines, until, useStack } from "../support/stack.ts";
 
-let relay: Relay;
+let relay: FaultProxy;
 const stack = useStack({
   fleet: ["--chat", "0x2", "--embed", "0x1", "--tokens-per-second", "100", "--slots", "64"],
   slots: 64,
   uplinkPort: async (edgePort) => {
-    relay = await Relay.to(edgePort);
+    relay = await FaultProxy.to(edgePort);
     return relay.port;
   },
 });
