@@ -8,6 +8,7 @@ import { diagnose } from "./diagnose.ts";
 import { isWell, tellRows } from "./ops/doctor.ts";
 import { Instruments } from "./ops/instruments.ts";
 import { askStatus, tellStatus } from "./ops/live.ts";
+import { reportToSystemd } from "./ops/systemd.ts";
 import { generateKey, KeyFileError } from "./uplink/key.ts";
 
 /** To the beginning of an empty screen. */
@@ -137,7 +138,7 @@ async function run(options: { config: string; logLevel: string }): Promise<void>
         },
         onRefused: () => {
           process.exitCode = EXIT.refused;
-          void connector.stop().then(() => process.exit(EXIT.refused));
+          void connector.stop().then(() => leave(EXIT.refused));
         },
       },
       instruments.observers,
@@ -147,22 +148,27 @@ async function run(options: { config: string; logLevel: string }): Promise<void>
     throw error;
   }
   if (settings.metrics !== undefined) await listen(instruments, settings.metrics, connector);
+  const systemd = reportToSystemd(process.env, () => connector.status(), log);
+  const leave = async (code: number): Promise<void> => {
+    await systemd.end();
+    process.exit(code);
+  };
   let signals = 0;
   const stop = (): void => {
     signals += 1;
     if (signals > 1) {
       log.warn({}, "second signal: stopping at once");
-      void connector.stop().then(() => process.exit(EXIT.ok));
+      void connector.stop().then(() => leave(EXIT.ok));
       return;
     }
     log.info({ drain_s: settings.drainS }, "stopping: running exchanges may finish");
-    void connector.drain(settings.drainS * 1000).then(() => process.exit(EXIT.ok));
+    void connector.drain(settings.drainS * 1000).then(() => leave(EXIT.ok));
+    systemd.look();
   };
   process.on("SIGTERM", stop);
   process.on("SIGINT", stop);
   // A parent that dies takes its connector with it.
-  if (process.send !== undefined)
-    process.on("disconnect", () => void connector.stop().then(() => process.exit(EXIT.ok)));
+  if (process.send !== undefined) process.on("disconnect", () => void connector.stop().then(() => leave(EXIT.ok)));
   connector.start();
 }
 

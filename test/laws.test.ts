@@ -114,7 +114,7 @@ const PURE = [
   /^edge\/api\/client-address\.ts$/,
   /^connector\/uplink\/(session|backoff|record)\.ts$/,
   /^connector\/config-told\.ts$/,
-  /^connector\/ops\/(columns|rate|rates|readiness|troubles)\.ts$/,
+  /^connector\/ops\/(announcer|columns|rate|rates|readiness|troubles)\.ts$/,
   /^connector\/exchange\//,
   /^connector\/dialect\//,
   /^connector\/upstream\/(health|balancer|queue|budget)\.ts$/,
