@@ -15,6 +15,7 @@ import type { Observer } from "./observe.ts";
 import { type ExchangeLog, logExchanges } from "./ops/exchange-log.ts";
 import { together } from "./ops/observers.ts";
 import { Tracing } from "./ops/tracing.ts";
+import type { ConnectorStatus } from "./status.ts";
 import { type ConnectorIdentity, loadIdentity } from "./uplink/key.ts";
 import { Uplink } from "./uplink/uplink.ts";
 import { Backend } from "./upstream/backend.ts";
@@ -48,6 +49,8 @@ export class Connector {
   readonly #log: ExchangeLog;
   readonly #identity: ConnectorIdentity;
   readonly #events: ConnectorEvents;
+  readonly #watchers: readonly Observer[];
+  readonly #startedAt = Date.now();
   readonly #instance = randomUUID();
   readonly #pools = new Map<string, Pool>();
   readonly #engines = new Map<string, Engine>();
@@ -64,13 +67,25 @@ export class Connector {
   #isReady = false;
   #reported = "";
 
-  /** @throws KeyFileError */
-  static async create(config: Config, log: ExchangeLog, events: ConnectorEvents): Promise<Connector> {
-    return new Connector(config, log, await loadIdentity(config.edge.id, config.edge.keyFile), events);
+  /** @param watchers see every exchange. @throws KeyFileError */
+  static async create(
+    config: Config,
+    log: ExchangeLog,
+    events: ConnectorEvents,
+    watchers: readonly Observer[] = [],
+  ): Promise<Connector> {
+    return new Connector(config, log, await loadIdentity(config.edge.id, config.edge.keyFile), events, watchers);
   }
 
-  private constructor(config: Config, log: ExchangeLog, identity: ConnectorIdentity, events: ConnectorEvents) {
+  private constructor(
+    config: Config,
+    log: ExchangeLog,
+    identity: ConnectorIdentity,
+    events: ConnectorEvents,
+    watchers: readonly Observer[],
+  ) {
     this.#config = config;
+    this.#watchers = watchers;
     this.#log = log;
     this.#identity = identity;
     this.#events = events;
@@ -96,6 +111,30 @@ export class Connector {
     this.#every(REPEAT_ENDS_EVERY_MS, () => {
       for (const { uplink } of this.#shards.values()) if (uplink.isUp) uplink.session?.repeatEnds();
     });
+  }
+
+  status(): ConnectorStatus {
+    const tables = [...this.#shards.values()].map(({ table }) => table);
+    const sum = (count: (table: ExchangeTable) => number) => tables.reduce((all, table) => all + count(table), 0);
+    return {
+      id: this.#config.edge.id,
+      edge: this.#config.edge.url,
+      agent: AGENT,
+      instance: this.#instance,
+      started_at: this.#startedAt,
+      now: Date.now(),
+      draining: this.#draining,
+      shards: this.#expected,
+      sockets: [...this.#shards.values()].map(({ uplink }) => uplink.status()),
+      pools: [...this.#pools.values()].map((pool) => pool.status()),
+      exchanges: {
+        running: sum((table) => table.running),
+        undelivered: sum((table) => table.undelivered),
+        retained_bytes: sum((table) => table.retained),
+        resumed: sum((table) => table.resumed),
+        lost: sum((table) => table.lost),
+      },
+    };
   }
 
   /** Leaves: announces it, lets what runs finish for at most `ms`, then closes everything. */
@@ -188,8 +227,8 @@ export class Connector {
   #observers(): Observer[] {
     const tracing = this.#tracing;
     return tracing === undefined
-      ? [logExchanges(this.#log)]
-      : [logExchanges(this.#log, (run) => tracing.traceOf(run)), tracing];
+      ? [logExchanges(this.#log), ...this.#watchers]
+      : [logExchanges(this.#log, (run) => tracing.traceOf(run)), tracing, ...this.#watchers];
   }
 
   #tick(): void {

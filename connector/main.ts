@@ -2,98 +2,208 @@
 import { Command, Option } from "commander";
 import type { Level } from "pino";
 import { type Config, ConfigError, loadConfig } from "./config.ts";
-import { Connector, EXIT } from "./connector.ts";
+import { tellConfig } from "./config-told.ts";
+import { AGENT, Connector, EXIT } from "./connector.ts";
+import { diagnose } from "./diagnose.ts";
+import { isWell, tellRows } from "./ops/doctor.ts";
+import { Instruments } from "./ops/instruments.ts";
+import { askStatus, tellStatus } from "./ops/live.ts";
 import { openLog } from "./ops/log.ts";
+import { reportToSystemd } from "./ops/systemd.ts";
 import { generateKey, KeyFileError } from "./uplink/key.ts";
+
+/** To the beginning of an empty screen. */
+const CLEAR = "\u001b[H\u001b[2J\u001b[3J";
+const WATCH_MS = 1_000;
+
+const CODES = `
+Exit codes:
+  0  done
+  1  failed; doctor: at least one check has failed
+  2  wrong usage or configuration
+  3  the edge refuses this connector for good (unknown key, another process with the same id, no common version)`;
 
 const program = new Command("connector")
   .description("Connects the engines of this site to the edge, over sockets that it dials out.")
+  .version(AGENT, "--version", "tells the version")
   .showHelpAfterError("(--help tells more)")
-  .addHelpText(
-    "after",
-    "\nExit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 the edge refuses this connector for good.",
-  )
   .exitOverride((error) => process.exit(error.exitCode === 0 ? EXIT.ok : EXIT.usage));
 
 const config = new Option("--config <file>", "the connector's configuration (YAML)").makeOptionMandatory();
+const json = new Option("--json", "for programs");
 
-program
-  .command("run")
-  .description("runs the connector until SIGTERM or SIGINT; a second signal forces it to stop")
+/** A command whose help ends with examples and the exit codes. */
+function command(name: string, description: string, examples: readonly string[]): Command {
+  const lines = examples.map((example) => `  connector ${example}`).join("\n");
+  return program.command(name).description(description).addHelpText("after", `\nExamples:\n${lines}\n${CODES}`);
+}
+
+program.addHelpText(
+  "after",
+  `
+Examples:
+  connector keygen --id onprem-1 --out connector.key
+  connector doctor --config connector.yaml
+  connector run --config connector.yaml
+${CODES}
+
+In the repository \`connector\` is \`npm run connector --\`; a build of it is \`node connector.mjs\`.`,
+);
+
+command("run", "runs the connector until SIGTERM or SIGINT; a second signal forces it to stop", [
+  "run --config connector.yaml",
+  "run --config connector.yaml --log-level warn",
+])
   .addOption(config)
   .addOption(
     new Option("--log-level <level>", "what is logged").choices(["debug", "info", "warn", "error"]).default("info"),
   )
   .action(run);
 
-program
-  .command("keygen")
-  .description(
-    "makes the connector's key; the public half goes to stdout, ready for the `keys` of the edge's CONNECTOR_KEYS",
-  )
+command("keygen", "makes the connector's key; its public half goes to stdout and nothing else does", [
+  "keygen --id onprem-1 --out connector.key",
+  "keygen --id onprem-1 --out connector.key > public.jwk",
+])
   .requiredOption("--id <id>", "the connector's id, as in edge.id of its configuration")
   .requiredOption("--out <file>", "where the private key goes (mode 0600, never over an existing file)")
-  .action(async ({ id, out }: { id: string; out: string }) => {
-    if (!/^[A-Za-z0-9._-]{1,64}$/.test(id))
-      fail(EXIT.usage, "--id takes 1 to 64 letters, digits, dots, dashes and underscores");
-    try {
-      console.log(JSON.stringify(await generateKey(id, out)));
-    } catch (error) {
-      if (error instanceof KeyFileError) fail(EXIT.failed, error.message);
-      throw error;
-    }
+  .action(keygen);
+
+command("validate", "checks a configuration and says what it means; dials nothing", [
+  "validate --config connector.yaml",
+  "validate --config connector.yaml --model heartcode-default",
+])
+  .addOption(config)
+  .option("--model <name>", "which upstreams a request for this model would reach")
+  .action(async (options: { config: string; model?: string }) => {
+    const told = tellConfig(options.config, await load(options.config), options.model);
+    if (typeof told === "string") fail(EXIT.failed, told);
+    for (const line of told) console.log(line);
   });
 
-program
-  .command("validate")
-  .description("checks a configuration and says what it means")
+command("doctor", "looks at everything that a request needs, from this machine; a running connector is not disturbed", [
+  "doctor --config connector.yaml",
+  "doctor --config connector.yaml --no-answers --json",
+])
   .addOption(config)
-  .action(async (options: { config: string }) => {
-    const { edge, pools } = await load(options.config);
-    console.log(`${options.config}: valid`);
-    console.log(`edge ${edge.url} as ${edge.id}`);
-    for (const pool of pools)
-      console.log(`${pool.model} (${pool.kind}, ${pool.slots} slots each): ${pool.upstreams.join(" ")}`);
+  .addOption(json)
+  .option("--no-answers", "do not ask each engine for one token or vector")
+  .action(async (options: { config: string; json?: true; answers: boolean }) => {
+    const rows = await diagnose(options.config, options.answers);
+    const lines =
+      options.json === true ? [JSON.stringify({ ok: isWell(rows), checks: rows }, null, 2)] : tellRows(rows);
+    process.stdout.write(`${lines.join("\n")}\n`, () => process.exit(isWell(rows) ? EXIT.ok : EXIT.failed));
+  });
+
+command("status", "the live view of a running connector, asked over its metrics.listen", [
+  "status --config connector.yaml",
+  "status --config connector.yaml --watch",
+  "status --config connector.yaml --json",
+])
+  .addOption(config)
+  .addOption(json)
+  .option("--watch", "again every second, until Ctrl-C")
+  .action(async (options: { config: string; json?: true; watch?: true }) => {
+    const { metrics } = await load(options.config);
+    if (metrics === undefined)
+      fail(EXIT.usage, `${options.config}: add metrics: { listen: "127.0.0.1:9464" }; status asks the connector there`);
+    const tell = async (): Promise<string> => {
+      const status = await askStatus(metrics.host, metrics.port);
+      return options.json === true ? JSON.stringify(status) : tellStatus(status).join("\n");
+    };
+    try {
+      if (options.watch !== true) console.log(await tell());
+      else await watch(tell, options.json === true ? "" : CLEAR);
+    } catch (error) {
+      fail(EXIT.failed, (error as Error).message);
+    }
   });
 
 await program.parseAsync();
 
 async function run(options: { config: string; logLevel: Level }): Promise<void> {
   const settings = await load(options.config);
-  const { log } = openLog(options.logLevel);
+  const instruments = new Instruments(openLog(options.logLevel).log, AGENT);
+  const { log } = instruments;
   let connector: Connector;
   try {
-    connector = await Connector.create(settings, log, {
-      onReady: () => {
-        log.info({ edge: settings.edge.url }, "ready: a socket is up on every shard");
-        process.send?.({ ready: true });
+    connector = await Connector.create(
+      settings,
+      log,
+      {
+        onReady: () => {
+          log.info({ edge: settings.edge.url }, "ready: a socket is up on every shard");
+          process.send?.({ ready: true });
+        },
+        onRefused: () => {
+          process.exitCode = EXIT.refused;
+          void connector.stop().then(() => leave(EXIT.refused));
+        },
       },
-      onRefused: () => {
-        process.exitCode = EXIT.refused;
-        void connector.stop().then(() => process.exit(EXIT.refused));
-      },
-    });
+      instruments.observers,
+    );
   } catch (error) {
     if (error instanceof KeyFileError) fail(EXIT.usage, error.message);
     throw error;
   }
+  if (settings.metrics !== undefined) await listen(instruments, settings.metrics, connector);
+  const systemd = reportToSystemd(process.env, () => connector.status(), log);
+  const leave = async (code: number): Promise<void> => {
+    await systemd.end();
+    process.exit(code);
+  };
   let signals = 0;
   const stop = (): void => {
     signals += 1;
     if (signals > 1) {
       log.warn({}, "second signal: stopping at once");
-      void connector.stop().then(() => process.exit(EXIT.ok));
+      void connector.stop().then(() => leave(EXIT.ok));
       return;
     }
     log.info({ drain_s: settings.drainS }, "stopping: running exchanges may finish");
-    void connector.drain(settings.drainS * 1000).then(() => process.exit(EXIT.ok));
+    void connector.drain(settings.drainS * 1000).then(() => leave(EXIT.ok));
+    systemd.look();
   };
   process.on("SIGTERM", stop);
   process.on("SIGINT", stop);
   // A parent that dies takes its connector with it.
-  if (process.send !== undefined)
-    process.on("disconnect", () => void connector.stop().then(() => process.exit(EXIT.ok)));
+  if (process.send !== undefined) process.on("disconnect", () => void connector.stop().then(() => leave(EXIT.ok)));
   connector.start();
+}
+
+async function listen(
+  instruments: Instruments,
+  at: NonNullable<Config["metrics"]>,
+  connector: Connector,
+): Promise<void> {
+  try {
+    const { port } = await instruments.listen(at, () => connector.status());
+    instruments.log.info({ listen: `${at.host}:${port}` }, "metrics, readiness and status are told here");
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    const what = code === "EADDRINUSE" ? "something listens there already; another connector?" : String(code ?? error);
+    fail(EXIT.usage, `metrics.listen ${at.host}:${at.port}: ${what}`);
+  }
+}
+
+async function keygen({ id, out }: { id: string; out: string }): Promise<void> {
+  if (!/^[A-Za-z0-9._-]{1,64}$/.test(id))
+    fail(EXIT.usage, "--id takes 1 to 64 letters, digits, dots, dashes and underscores");
+  try {
+    const jwk = await generateKey(id, out);
+    console.error(`${out} holds the private key (0600): it stays here, edge.key_file names it.`);
+    console.error("The line on stdout is the public key: add it to the `keys` of the edge's CONNECTOR_KEYS.");
+    console.log(JSON.stringify(jwk));
+  } catch (error) {
+    if (error instanceof KeyFileError) fail(EXIT.failed, error.message);
+    throw error;
+  }
+}
+
+async function watch(tell: () => Promise<string>, before: string): Promise<void> {
+  for (;;) {
+    console.log(before + (await tell().catch((error: Error) => error.message)));
+    await new Promise((done) => setTimeout(done, WATCH_MS));
+  }
 }
 
 async function load(file: string): Promise<Config> {

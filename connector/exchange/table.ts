@@ -34,6 +34,9 @@ export class ExchangeTable implements Host {
   readonly #unsettled = new Map<string, End>();
   #lingeringBytes = 0;
   #bodies = 0;
+  /** Since the start: answers that went on over another socket, and those that could not. */
+  resumed = 0;
+  lost = 0;
 
   constructor(options: TableOptions) {
     this.#options = options;
@@ -84,10 +87,12 @@ export class ExchangeTable implements Host {
     const row = this.#rows.get(resume.exchange);
     if (row === undefined || !row.exchange.canResume(resume.offset) || !row.exchange.isBodyComplete) {
       lane.refuse({ code: "unknown_exchange", retryable: false });
+      this.lost += 1;
       if (row !== undefined) row.exchange.cancel();
       return null;
     }
     row.orphanedAt = null;
+    this.resumed += 1;
     row.exchange.bind(lane, resume.offset, resume.head);
     return this.#guest(row.exchange, lane, false);
   }

@@ -66,11 +66,20 @@ export async function loadIdentity(id: string, file: string): Promise<ConnectorI
   };
 }
 
+/**
+ * Only its owner can read it. A credential of systemd belongs to root and opens to the service by an access list, which the
+ * mode shows as the group's right: 0440, and nobody else is in that list.
+ */
+export function isPrivate(mode: number, uid: number, gid: number): boolean {
+  const isCredential = uid === 0 && gid === 0 && (mode & 0o777 & ~0o440) === 0;
+  return (mode & 0o077) === 0 || isCredential;
+}
+
 async function readKey(file: string): Promise<{ kid: string; key: CryptoKey | Uint8Array }> {
   let text: string;
   try {
-    const { mode } = await stat(file);
-    if ((mode & 0o077) !== 0) {
+    const { mode, uid, gid } = await stat(file);
+    if (!isPrivate(mode, uid, gid)) {
       throw new KeyFileError(
         `${file} can be read by others (mode ${(mode & 0o777).toString(8)}); run: chmod 600 ${file}`,
       );
@@ -82,7 +91,11 @@ async function readKey(file: string): Promise<{ kid: string; key: CryptoKey | Ui
     if (code === "ENOENT") {
       throw new KeyFileError(`${file} does not exist; make it with: npm run connector -- keygen --id ID --out ${file}`);
     }
-    throw new KeyFileError(`${file} cannot be read: ${code ?? String(error)}`);
+    const hint =
+      code === "EACCES"
+        ? "; in a service that systemd starts, edge.key_file is ${CREDENTIALS_DIRECTORY}/connector.key"
+        : "";
+    throw new KeyFileError(`${file} cannot be read: ${code ?? String(error)}${hint}`);
   }
   try {
     const jwk = PrivateJwk.parse(JSON.parse(text));

@@ -3,7 +3,9 @@ import WebSocket from "ws";
 import { CloseCode, MAX_MESSAGE_BYTES, SUBPROTOCOL } from "../../shared/wire/frames.ts";
 import type { Welcome } from "../../shared/wire/messages.ts";
 import type { Host } from "../lane.ts";
+import type { SocketStatus } from "../status.ts";
 import { afterLoss, type Backoff, delayOf, RESTED } from "./backoff.ts";
+import { SocketRecord } from "./record.ts";
 import { Session } from "./session.ts";
 
 const HANDSHAKE_MS = 10_000;
@@ -47,6 +49,7 @@ export interface UplinkOptions {
 
 export class Uplink {
   readonly #options: UplinkOptions;
+  readonly #record: SocketRecord;
   #socket: WebSocket | null = null;
   #session: Session | null = null;
   #backoff: Backoff = RESTED;
@@ -57,6 +60,7 @@ export class Uplink {
 
   constructor(options: UplinkOptions) {
     this.#options = options;
+    this.#record = new SocketRecord(options.now());
   }
 
   get session(): Session | null {
@@ -65,6 +69,12 @@ export class Uplink {
 
   get isUp(): boolean {
     return this.#session?.isWelcomed === true;
+  }
+
+  status(): SocketStatus {
+    const { shard, slot, now } = this.#options;
+    const { running = 0, stalls = 0 } = this.#session ?? {};
+    return this.#record.status({ shard, slot, running, stalls }, now());
   }
 
   start(): void {
@@ -118,6 +128,7 @@ export class Uplink {
       });
       response.on("close", () => {
         const said = `HTTP ${response.statusCode}: ${reason.trim()}`;
+        this.#record.trouble = said;
         if (permanent) refusal = said;
         else log.warn({ shard, slot, answer: said }, "the edge did not open the uplink");
         this.#lost(socket, refusal);
@@ -125,8 +136,9 @@ export class Uplink {
       response.on("end", () => request.destroy());
     });
     socket.on("error", (error) => {
-      if (this.#openedAt === 0 && refusal === null)
-        log.warn({ shard, slot, error: error.message }, "dialling the edge failed");
+      if (this.#openedAt !== 0 || refusal !== null) return;
+      this.#record.trouble = error.message;
+      log.warn({ shard, slot, error: error.message }, "dialling the edge failed");
     });
     socket.on("open", () => this.#opened(socket));
     socket.on("close", (code, reason) => this.#closed(socket, code, reason.toString()));
@@ -172,6 +184,7 @@ export class Uplink {
       scheduleLater,
       onWelcome: (welcome) => {
         log.info({ shard, slot, shards: welcome.shards }, "uplink is up");
+        this.#record.up(now());
         this.#options.onUp(welcome);
       },
       onDrained: this.#options.onDrained,
@@ -187,17 +200,14 @@ export class Uplink {
   /** Liveness (spec.md §8): any inbound byte counts, also those of a message that is not complete yet. */
   #watch(socket: WebSocket, session: Session): void {
     const { now, log, shard, slot } = this.#options;
-    const stream = (socket as unknown as { _socket: { bytesRead: number } })._socket;
-    let bytes = stream.bytesRead;
-    let heardAt = now();
-    let pingedAt = heardAt;
-    let textAt = heardAt;
+    const record = this.#record;
+    record.opened((socket as unknown as { _socket: { bytesRead: number } })._socket, now());
+    let pingedAt = now();
+    let textAt = pingedAt;
+    socket.on("pong", () => record.answered(pingedAt, now()));
     const timer = setInterval(() => {
       const at = now();
-      if (stream.bytesRead !== bytes) {
-        bytes = stream.bytesRead;
-        heardAt = at;
-      }
+      const heardAt = record.heardAt(at);
       const isLate = !session.isWelcomed && at - this.#openedAt >= WELCOME_MS;
       if (isLate || at - heardAt >= DEAD_AFTER_MS) {
         log.warn({ shard, slot, silent_ms: at - heardAt }, "the uplink is silent: dropping it");
@@ -219,6 +229,7 @@ export class Uplink {
 
   #closed(socket: WebSocket, code: number, reason: string): void {
     const { log, shard, slot } = this.#options;
+    if (this.#openedAt > 0) this.#record.trouble = `closed with ${code}${reason === "" ? "" : `: ${reason}`}`;
     if (this.#openedAt > 0 && !this.#stopped) log.warn({ shard, slot, code, reason }, "the uplink was cut");
     const permanent = code === CloseCode.VERSION || code === CloseCode.SUPERSEDED;
     this.#lost(socket, permanent ? `closed with ${code}: ${reason}` : null);
@@ -229,6 +240,7 @@ export class Uplink {
     const { now, chance, onDown, onRefused } = this.#options;
     const lived = this.#openedAt === 0 ? 0 : now() - this.#openedAt;
     const wasUp = this.isUp;
+    this.#record.lost(refusal !== null, this.#session?.stalls ?? 0, now());
     this.#socket = null;
     this.#session?.lost();
     this.#session = null;

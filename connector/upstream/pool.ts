@@ -3,10 +3,10 @@ import { Failure } from "../../shared/errors.ts";
 import { allowHeaders, ENGINE_HEADERS } from "../../shared/headers.ts";
 import { endpointOf, type PoolKind } from "../../shared/openai.ts";
 import type { PoolReport } from "../../shared/wire/messages.ts";
+import type { PoolStatus } from "../status.ts";
 import { Balancer, type Candidate } from "./balancer.ts";
 import { RetryBudget } from "./budget.ts";
 import { DrainRate } from "./drain.ts";
-import type { HealthState } from "./health.ts";
 import { FairQueue } from "./queue.ts";
 import type { Clock, Log, Running, Timeouts, UpstreamHandler, UpstreamRequest } from "./request.ts";
 import { codeOf, type Loss, mayRetry } from "./retry.ts";
@@ -34,21 +34,6 @@ export interface PoolDeps extends Clock {
   readonly onChange?: () => void;
   /** May wish for one of the upstreams with a free slot, by index in the config; null leaves it to the load. */
   readonly prefer?: (request: UpstreamRequest, candidates: readonly Candidate[]) => number | null;
-}
-
-/** For people and metrics. */
-export interface PoolStatus {
-  readonly model: string;
-  readonly queued: number;
-  /** Since the start: sent again, and turned away with `queue_full`. */
-  readonly retries: number;
-  readonly refused: number;
-  readonly upstreams: readonly {
-    readonly url: string;
-    readonly state: HealthState;
-    readonly in_flight: number;
-    readonly slots: number;
-  }[];
 }
 
 export class Pool {
@@ -116,6 +101,7 @@ export class Pool {
     };
   }
 
+  /** For people and metrics. */
   status(): PoolStatus {
     const { model, upstreams, slots } = this.config;
     return {
@@ -123,6 +109,7 @@ export class Pool {
       queued: this.#waiting,
       retries: this.#retries,
       refused: this.#refused,
+      ejections: this.#watch.ejections,
       upstreams: upstreams.map((url, index) => ({
         url,
         state: this.#watch.state(index),

@@ -26,6 +26,8 @@ export class Watch {
   readonly #probers: readonly Prober[];
   #states: HealthState[];
   #usable: number;
+  /** Since the start. */
+  ejections = 0;
 
   constructor(options: WatchOptions) {
     this.#options = options;
@@ -90,6 +92,7 @@ export class Watch {
       const state = this.#health.state(index);
       if (state === before) continue;
       this.#states[index] = state;
+      if (state === "ejected") this.ejections += 1;
       const fields = { pool: model, upstream, state, before };
       if (state === "up") log.info(fields, "upstream is up");
       else log.warn(fields, `upstream is ${state}`);

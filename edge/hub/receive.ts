@@ -15,6 +15,7 @@ import {
   GoAway,
   Hello,
   jsonFrame,
+  PROBE,
   pongFrame,
   Report,
   Reset,
@@ -27,8 +28,8 @@ import type { Exchange } from "./exchange.ts";
 import type { Link } from "./link.ts";
 import type { Switchboard } from "./switchboard.ts";
 
-/** What both ends must know to use it. None yet in version 1. */
-export const FEATURES: readonly string[] = [];
+/** What both ends must know to use it. */
+export const FEATURES: readonly string[] = [PROBE];
 
 type Handler = (board: Switchboard, link: Link, frame: Frame, now: number) => void;
 
@@ -135,6 +136,7 @@ function hello(board: Switchboard, link: Link, frame: Frame, now: number): void 
   link.state.instance = instance;
   link.state.features = features.filter((feature) => FEATURES.includes(feature));
   link.state.pools = pools;
+  link.state.draining = link.state.features.includes(PROBE);
   link.state.windows = windows;
   link.outbox.credit(0, windows.socket);
   // All of it is kept, the credit too: the hub may sleep before its first exchange.

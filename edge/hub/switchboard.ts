@@ -155,6 +155,7 @@ export class Switchboard {
       other.transport.close(CloseCode.SUPERSEDED, "a newer socket of this connector is here");
       this.lost(other, now);
     }
+    if (link.draining) return; // A probe: its process says nothing of the one that answers for what is detached.
     for (const exchange of [...this.#exchanges]) {
       if (exchange.state !== "detached" || exchange.owner?.connector !== link.state.connector) continue;
       if (exchange.owner.instance !== link.state.instance) this.fail(exchange, brokenOff(exchange));

@@ -33,6 +33,9 @@ export const PoolReport = z.object({
 export type PoolReport = z.infer<typeof PoolReport>;
 const pools = z.array(PoolReport).max(64);
 
+/** A feature (spec.md §3): the socket only looks whether it would be welcome. Nothing is ever opened on it. */
+export const PROBE = "probe";
+
 export const Hello = z.object({
   versions: z.array(z.number().int()).min(1).max(16),
   features: z.array(z.string().max(64)).max(64),

@@ -62,7 +62,9 @@ describe("what an engine says", () => {
     expect(state.last_requests).toMatchObject([{ ...last, headers: { "x-request-id": "req-1" } }]);
     expect(state).toMatchObject({ slots: 2, slots_busy: 0, deferred: 0, completion_tokens_total: 10 });
     const entries = JSON.parse((await ask(chat(), { path: "/sim/ledger" })).body);
-    expect(entries).toEqual([{ request_id: "req-1", prompt_tokens: 3, completion_tokens: 10, outcome: "complete" }]);
+    expect(entries).toEqual([
+      { seq: 1, request_id: "req-1", prompt_tokens: 3, completion_tokens: 10, outcome: "complete" },
+    ]);
   });
 
   test("gives a vector for each input, whatever form the input has", async () => {

@@ -1,0 +1,178 @@
+// What doctor looks at on the site's own side: the backend that knows the keys, and each engine of each pool.
+import { randomBytes } from "node:crypto";
+import { z } from "zod";
+import type { PoolKind } from "../../shared/openai.ts";
+import type { Config } from "../config.ts";
+import type { Check, Finding } from "./checks.ts";
+import { span } from "./columns.ts";
+
+const HEALTH_MS = 5_000;
+/** One token, or one vector. Longer than this an engine is busy, or too slow to be of use. */
+const ANSWER_MS = 20_000;
+
+/** The backend, as connector/upstream asks it. */
+export interface BackendHands {
+  health(): Promise<{ readonly status: number | null; readonly error: string | null }>;
+  lookup(
+    key: string,
+  ): Promise<{ readonly status: number | null; readonly body: string; readonly error: string | null }>;
+}
+
+export function backendChecks(config: Config["backend"], hands: BackendHands | null): Check[] {
+  if (config === undefined || hands === null) return [];
+  return [
+    { name: "backend: health", needs: ["config"], run: () => askBackend(config, hands) },
+    { name: "backend: lookup", needs: ["backend: health"], run: () => lookUpNobody(config, hands) },
+  ];
+}
+
+export function upstreamChecks(pools: Config["pools"], wantsAnswers: boolean): Check[] {
+  return pools.flatMap(({ model, kind, upstreams }) =>
+    upstreams.flatMap((url): Check[] => {
+      const health = { name: `${model} ${url}: health`, needs: ["config"], run: () => askHealth(url) };
+      const answer = { name: `${model} ${url}: answer`, needs: [health.name], run: () => askModel(url, model, kind) };
+      return wantsAnswers ? [health, answer] : [health];
+    }),
+  );
+}
+
+async function askBackend({ url, healthPath }: NonNullable<Config["backend"]>, hands: BackendHands): Promise<Finding> {
+  const { status, error } = await hands.health();
+  const what = `GET ${url.replace(/\/$/, "")}${healthPath}`;
+  if (status === null || error !== null) {
+    return {
+      verdict: "FAIL",
+      detail: `${what}: ${error ?? "no answer"}`,
+      remedy: "start the backend, or mend backend.url; until then the edge answers 503 auth_unavailable to new keys",
+    };
+  }
+  if (status >= 200 && status < 300) return { verdict: "PASS", detail: `${what} answers ${status}` };
+  return {
+    verdict: status === 404 ? "WARN" : "FAIL",
+    detail: `${what} answers ${status}`,
+    remedy: status === 404 ? "mend backend.health_path" : "look at the backend's log",
+  };
+}
+
+/** A key that cannot exist: the answer must be that it does not. */
+async function lookUpNobody({ verifyPath }: NonNullable<Config["backend"]>, hands: BackendHands): Promise<Finding> {
+  const { status, body, error } = await hands.lookup(`hc-sk-doctor-${randomBytes(12).toString("hex")}`);
+  if (status === null) return { verdict: "FAIL", detail: error ?? "no answer", remedy: "look at the backend's log" };
+  const said = `a made-up key is answered ${status}`;
+  const valid = z.looseObject({ valid: z.boolean() }).safeParse(readJson(body)).data?.valid;
+  if (status === 200 && valid === false) return { verdict: "PASS", detail: `${said}, valid: false` };
+  if (status === 200 && valid === true) {
+    return {
+      verdict: "FAIL",
+      detail: `${said}, valid: true`,
+      remedy: "the backend takes any key: what listens at backend.url is not what it should be",
+    };
+  }
+  if (status === 404) {
+    // The contract lets 404 mean "no such key", but a wrong path looks the same.
+    return {
+      verdict: /valid|key/i.test(body) ? "PASS" : "WARN",
+      detail: `${said}: ${body.slice(0, 100)}`,
+      remedy: `see that ${verifyPath} is the backend's path: a wrong backend.verify_path looks like an unknown key`,
+    };
+  }
+  if (status === 401) {
+    return {
+      verdict: "WARN",
+      detail: said,
+      remedy: "see that it is the key that is refused, and not this connector: compare backend.headers",
+    };
+  }
+  return {
+    verdict: "FAIL",
+    detail: `${said}: ${body.slice(0, 100)}`,
+    remedy: "expected 200 with valid: false, 401 or 404; anything else counts as a backend that is down",
+  };
+}
+
+async function askHealth(url: string): Promise<Finding> {
+  const answer = await ask(`${url}/health`, null, HEALTH_MS);
+  if (typeof answer === "string") {
+    return {
+      verdict: "FAIL",
+      detail: `GET /health: ${answer}`,
+      remedy: "start the engine, or take it out of its pool",
+    };
+  }
+  const { status } = answer;
+  if (status >= 200 && status < 300) return { verdict: "PASS", detail: `GET /health answers ${status}` };
+  if (status === 503)
+    return { verdict: "FAIL", detail: "GET /health answers 503: loading", remedy: "wait for its model" };
+  return { verdict: "FAIL", detail: `GET /health answers ${status}`, remedy: "see that an engine listens there" };
+}
+
+/** The proof: one token, or one vector, under the name that the connector sends. */
+async function askModel(url: string, model: string, kind: PoolKind): Promise<Finding> {
+  const names = await modelsOf(url);
+  const listed = names.length === 0 ? "" : `; it lists ${names.slice(0, 3).join(", ")}`;
+  const [path, body] =
+    kind === "chat"
+      ? ["/v1/chat/completions", { model, messages: [{ role: "user", content: "ping" }], max_tokens: 1 }]
+      : ["/v1/embeddings", { model, input: "ping" }];
+  const answer = await ask(`${url}${path}`, body, ANSWER_MS);
+  if (typeof answer === "string") {
+    return {
+      verdict: "WARN",
+      detail: `POST ${path}: ${answer}`,
+      remedy:
+        "busy or stuck: look at the engine's /slots and its log, and compare `slots` of the pool with its --parallel",
+    };
+  }
+  const { status, text } = answer;
+  if (status !== 200) {
+    return {
+      verdict: "FAIL",
+      detail: `POST ${path} answers ${status}: ${text.slice(0, 120)}${listed}`,
+      remedy: names.includes(model)
+        ? `see that the pool's kind (${kind}) is what the engine was started for`
+        : `start the engine with the name ${model} (llama.cpp --alias, vLLM --served-model-name), or rename the pool`,
+    };
+  }
+  const Chat = z.looseObject({ choices: z.array(z.unknown()).min(1) });
+  const Embedding = z.looseObject({ data: z.array(z.looseObject({ embedding: z.unknown() })).min(1) });
+  const isRight = (kind === "chat" ? Chat : Embedding).safeParse(readJson(text)).success;
+  if (isRight) return { verdict: "PASS", detail: `${kind === "chat" ? "one token" : "one vector"}${listed}` };
+  return {
+    verdict: "FAIL",
+    detail: `POST ${path} answers 200, but not in OpenAI's shape: ${text.slice(0, 120)}`,
+    remedy: "see that an OpenAI-compatible engine listens there",
+  };
+}
+
+async function modelsOf(url: string): Promise<string[]> {
+  const answer = await ask(`${url}/v1/models`, null, HEALTH_MS);
+  if (typeof answer === "string" || answer.status !== 200) return [];
+  const List = z.looseObject({ data: z.array(z.looseObject({ id: z.string() })) });
+  return (List.safeParse(readJson(answer.text)).data?.data ?? []).map(({ id }) => id);
+}
+
+/** @returns why there was no answer, or the answer. */
+async function ask(url: string, body: object | null, ms: number): Promise<{ status: number; text: string } | string> {
+  try {
+    const post = { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) };
+    const response = await fetch(url, {
+      ...(body === null ? {} : post),
+      signal: AbortSignal.timeout(ms),
+      redirect: "manual",
+    });
+    return { status: response.status, text: await response.text() };
+  } catch (error) {
+    if (error instanceof Error && error.name === "TimeoutError") return `no answer within ${span(ms)}`;
+    const cause = error instanceof Error ? error.cause : undefined;
+    if (cause instanceof Error) return "code" in cause && cause.code !== undefined ? String(cause.code) : cause.message;
+    return String(error);
+  }
+}
+
+function readJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
