@@ -12,7 +12,7 @@ import {
 } from "node:http";
 import { createServer as createTlsServer, type Server as TlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
-import type { Duplex, Readable } from "node:stream";
+import { type Duplex, PassThrough, type Readable } from "node:stream";
 import { type Dispatcher, errors, Pool } from "undici";
 
 /** workerd closes a connection that was idle for 5 s. The one who asks must be the first to let go of it. ms. */
@@ -101,8 +101,8 @@ export async function startFront(options: FrontOptions): Promise<Front> {
     const length = lengthOf(incoming);
     if (length === 0) dispatch(null);
     else if (length <= WHOLE_BYTES) gather(incoming, length, dispatch);
-    // An answer that comes before the end of the body must not cut the connection it goes out on.
-    else dispatch(incoming.iterator({ destroyOnReturn: false }) as unknown as Readable);
+    // Through a stream of its own: what is done to it when an answer comes early must not reach the client's connection.
+    else dispatch(incoming.pipe(new PassThrough()));
   };
 
   const limits = {
@@ -215,7 +215,7 @@ function answerTo(incoming: IncomingMessage, response: ServerResponse): Dispatch
     onResponseEnd() {
       response.end();
       // The rest of a body that nobody wants is read away, or the client could not read its answer.
-      if (!incoming.complete) incoming.resume();
+      if (!incoming.complete) incoming.unpipe().resume();
     },
     onResponseError(_controller, error) {
       // Without a head there is an honest status; within an answer only a cut is honest.
