@@ -157,7 +157,8 @@ try {
   void edge.exited.then((code) => {
     if (!stopping) fail(`workerd ended by itself (${code ?? "signal"})`);
   });
-  console.log(`edge listening on ${edge.url}`);
+  const redirect = edge.redirectPort === null ? "" : `, redirect on port ${edge.redirectPort}`;
+  console.log(`edge listening on ${edge.url}${redirect}`);
   process.send?.({ ready: true, port: edge.port, pid: edge.pid, redirectPort: edge.redirectPort });
 } catch (error) {
   fail((error as Error).message);
