@@ -15,7 +15,7 @@ export default defineConfig({
       },
       {
         // Inside workerd: what only the platform can show.
-        plugins: [cloudflareTest({ wrangler: { configPath: "./wrangler.toml" } })],
+        plugins: [cloudflareTest({ wrangler: { configPath: "./wrangler.toml", environment: "cloud" } })],
         test: { name: "workerd", include: ["test/workerd/**/*.test.ts"] },
       },
       {

@@ -19,7 +19,7 @@ export async function buildWorker(): Promise<string> {
   const env = { ...process.env, WRANGLER_SEND_METRICS: "false", CLOUDFLARE_CF_FETCH_ENABLED: "false", CI: "true" };
   const wrangler = join(ROOT, "node_modules/wrangler/bin/wrangler.js");
   try {
-    const args = [wrangler, "deploy", "--dry-run", "--outdir", draft];
+    const args = [wrangler, "deploy", "--env", "cloud", "--dry-run", "--outdir", draft];
     await promisify(execFile)(process.execPath, args, { cwd: ROOT, env });
   } catch (error) {
     await rm(draft, { recursive: true, force: true });

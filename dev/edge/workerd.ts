@@ -10,14 +10,17 @@ const WORKERD = join(ROOT, "node_modules/workerd/bin/workerd");
 /** workerd stays as long as a WebSocket is open, and an uplink always is. */
 const KILL_AFTER_MS = 1_000;
 
+/** A port (0: a free one), or a unix socket behind a front that says in a header who the client is. */
+export type ListenAt =
+  | { readonly host: string; readonly port: number }
+  | { readonly socketPath: string; readonly cfHeader: string };
+
 export interface WorkerdOptions {
   readonly bundle: string;
   readonly state: string;
-  readonly host: string;
-  /** 0: a free one. */
-  readonly port: number;
-  /** Port for Chrome DevTools, on the same address. */
-  readonly inspect?: number;
+  readonly listen: ListenAt;
+  /** Address and port for Chrome DevTools. */
+  readonly inspect?: string;
   /** The Worker's variables and secrets: in the process environment, never on disk or in arguments. */
   readonly settings: Readonly<Record<string, string>>;
 }
@@ -32,16 +35,20 @@ export interface Workerd {
 
 /** @throws Error in one line if it does not come up. */
 export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
-  const { bundle, state, host, port, settings, inspect } = options;
+  const { bundle, state, listen, settings, inspect } = options;
   await mkdir(join(state, "do"), { recursive: true });
   const file = join(state, "workerd.capnp");
-  await writeFile(file, configOf(relative(state, join(bundle, "worker.js")), `${host}:${port}`, Object.keys(settings)));
-  const inspector = inspect === undefined ? [] : [`--inspector-addr=${host}:${inspect}`];
+  await writeFile(file, configOf(relative(state, join(bundle, "worker.js")), listen, Object.keys(settings)));
+  const inspector = inspect === undefined ? [] : [`--inspector-addr=${inspect}`];
   const child = spawn(WORKERD, ["serve", file, "--control-fd=3", ...inspector], {
     cwd: state,
     env: { ...settings },
     stdio: ["ignore", "inherit", "pipe", "pipe"],
   });
+  // However this process ends, short of SIGKILL.
+  const kill = () => child.kill("SIGKILL");
+  process.once("exit", kill);
+  child.once("exit", () => process.off("exit", kill));
   const exited = new Promise<number | null>((done) => child.once("exit", (code) => done(code)));
   let said = "";
   let isUp = false;
@@ -62,7 +69,8 @@ export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
   });
   const started = await Promise.race([listening, exited]);
   if (child.exitCode !== null || started === null) {
-    throw new Error(/in use/i.test(said) ? `port ${port} is taken` : `workerd did not start:\n${said.trim()}`);
+    const isTaken = /in use/i.test(said) && "port" in listen;
+    throw new Error(isTaken ? `port ${listen.port} is taken` : `workerd did not start:\n${said.trim()}`);
   }
   isUp = true;
   return {
@@ -79,14 +87,16 @@ export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
   };
 }
 
-function configOf(worker: string, address: string, variables: readonly string[]): string {
+function configOf(worker: string, listen: ListenAt, variables: readonly string[]): string {
+  const address = "port" in listen ? `${bracketed(listen.host)}:${listen.port}` : `unix:${listen.socketPath}`;
+  const http = "port" in listen ? "()" : `(cfBlobHeader = "${listen.cfHeader}")`;
   const { compatibilityDate, compatibilityFlags } = readCompatibility();
   const bindings = variables.map((name) => `(name = "${name}", fromEnvironment = "${name}")`);
   bindings.push('(name = "HUB", durableObjectNamespace = "Hub")');
   return `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
   services = [ (name = "main", worker = .edge), (name = "do-disk", disk = (path = "do", writable = true)) ],
-  sockets = [ (name = "http", address = "${address}", http = (), service = "main") ] );
+  sockets = [ (name = "http", address = "${address}", http = ${http}, service = "main") ] );
 const edge :Workerd.Worker = (
   modules = [ (name = "worker.js", esModule = embed "${worker}") ],
   compatibilityDate = "${compatibilityDate}",
@@ -95,4 +105,9 @@ const edge :Workerd.Worker = (
   durableObjectStorage = (localDisk = "do-disk"),
   bindings = [ ${bindings.join(", ")} ] );
 `;
+}
+
+/** An address as it stands before a port. */
+export function bracketed(host: string): string {
+  return host.includes(":") ? `[${host}]` : host;
 }

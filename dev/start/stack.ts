@@ -22,6 +22,10 @@ export interface StackOptions {
   readonly edgePort?: number;
   /** Settings of the edge. */
   readonly edge?: Readonly<Record<string, string>>;
+  /** More arguments of the edge. */
+  readonly edgeArgs?: readonly string[];
+  /** The edge has TLS with a certificate that this PEM file vouches for. */
+  readonly ca?: string;
   /** Arguments of the fleet; by default four chat engines and two for embeddings. */
   readonly fleet?: readonly string[];
   /** Engines that the connector's pools use; by default half of the chat engines for each chat model. */
@@ -77,10 +81,15 @@ export async function startStack(crew: Crew, options: StackOptions): Promise<Sta
   const fleet = start("fleet", [FLEET, ...(options.fleet ?? ["--chat", "0x4", "--embed", "0x2"])]);
   const backend = start("backend", [BACKEND, "--port", "0"]);
   const edgeOn = (port: number): Child =>
-    start("edge", [EDGE, "--port", String(port), "--state", join(directory, "edge"), "--connector-keys", keysFile], {
-      AUTH_MODE: "backend",
-      ...options.edge,
-    });
+    start(
+      "edge",
+      [
+        EDGE,
+        ...["--port", String(port), "--state", join(directory, "edge"), "--connector-keys", keysFile],
+        ...(options.edgeArgs ?? []),
+      ],
+      { AUTH_MODE: "backend", ...options.edge },
+    );
   const edge = edgeOn(options.edgePort ?? 0);
   const [engines, { port: backendPort }, { port, pid }] = await Promise.all([
     fleet.ready(READY_MS) as Promise<{ chat: number[]; embed: number[] }>,
@@ -97,19 +106,15 @@ export async function startStack(crew: Crew, options: StackOptions): Promise<Sta
     }),
   );
   const startConnector = async (index: number): Promise<Child> => {
-    const child = start(connectors[index]!, [
-      CONNECTOR,
-      "run",
-      "--config",
-      configs[index]!,
-      ...(options.connectorArgs ?? []),
-    ]);
+    const args = [CONNECTOR, "run", "--config", configs[index]!, ...(options.connectorArgs ?? [])];
+    const env = options.ca === undefined ? undefined : { NODE_EXTRA_CA_CERTS: options.ca };
+    const child = start(connectors[index]!, args, env);
     await child.ready(READY_MS);
     return child;
   };
   const running = await Promise.all(connectors.map((_, index) => startConnector(index)));
   return {
-    url: `http://127.0.0.1:${port}`,
+    url: `http${options.ca === undefined ? "" : "s"}://127.0.0.1:${port}`,
     port,
     backendPort,
     chatPorts: engines.chat,
@@ -146,7 +151,7 @@ function configOf(
   port: number,
   backendPort: number,
   engines: { chat: number[]; embed: number[] },
-  { slots = 4, config = "" }: StackOptions,
+  { slots = 4, config = "", ca }: StackOptions,
 ): string {
   const half = Math.ceil(engines.chat.length / 2);
   const list = (ports: number[]): string => ports.map((one) => `"http://127.0.0.1:${one}"`).join(", ");
@@ -160,7 +165,7 @@ function configOf(
     .map(
       ([model, kind, ports]) => `  - { model: ${model}, kind: ${kind}, upstreams: [${list(ports)}], slots: ${slots} }`,
     );
-  return `edge: { url: "ws://127.0.0.1:${port}/uplink", id: ${id}, key_file: ./${id}.key }
+  return `edge: { url: "ws${ca === undefined ? "" : "s"}://127.0.0.1:${port}/uplink", id: ${id}, key_file: ./${id}.key }
 backend: { url: "http://127.0.0.1:${backendPort}" }
 pools:
 ${rows.join("\n")}
