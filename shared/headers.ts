@@ -9,12 +9,18 @@ export const ANSWER_HEADERS: ReadonlySet<string> = new Set(["content-type"]);
 
 export type HeaderPairs = [name: string, value: string][];
 
-/** Keeps what is on the list; names are lower-cased. A value with a control character is dropped. */
+/**
+ * Longest value that crosses, in characters. A frame's head is bounded, and one header that is too long would cost its
+ * connector the socket; W3C asks for 512 characters of `tracestate`.
+ */
+const MAX_VALUE = 1_024;
+
+/** Keeps what is on the list; names are lower-cased. What is too long or has anything but printable ASCII is dropped. */
 export function allowHeaders(pairs: Iterable<readonly [string, string]>, allowed: ReadonlySet<string>): HeaderPairs {
   const kept: HeaderPairs = [];
   for (const [name, value] of pairs) {
     const lower = name.toLowerCase();
-    if (allowed.has(lower) && /^[\t\x20-\x7e\x80-\xff]*$/.test(value)) kept.push([lower, value]);
+    if (allowed.has(lower) && value.length <= MAX_VALUE && /^[\t\x20-\x7e]*$/.test(value)) kept.push([lower, value]);
   }
   return kept;
 }

@@ -2,6 +2,8 @@
 // HTTP and bytes; what a body must say is the schema's. It holds at most twice what has come, and never more than the cap.
 import { Failure } from "../../shared/errors.ts";
 import type { Endpoint } from "../../shared/openai.ts";
+import { checkAgreement } from "./agree.ts";
+import { checkMembers } from "./members.ts";
 import { checkShape, type ShapeLimits } from "./scan.ts";
 import { checkBody, isMedia, isObject, type JsonObject } from "./schema.ts";
 
@@ -47,13 +49,17 @@ export async function readIntake(
 ): Promise<Intake> {
   checkHeaders(request.headers, caps.bytes);
   const bytes = await readBody(request, caps.bytes);
-  checkShape(bytes, caps.shapes[endpoint.input]);
-  return { bytes, facts: factsOf(parse(bytes), endpoint) };
+  const nodes = checkShape(bytes, caps.shapes[endpoint.input]);
+  return { bytes, facts: factsOf(parse(bytes, nodes), endpoint) };
 }
 
+/** The type goes on to the engine, where headers are short. */
+const MAX_TYPE_LENGTH = 256;
+
 function checkHeaders(headers: Headers, most: number): void {
-  const [type = "", ...parameters] = (headers.get("content-type") ?? "").toLowerCase().split(";");
-  if (type.trim() !== "application/json") throw new Failure("unsupported_media_type");
+  const given = headers.get("content-type") ?? "";
+  const [type = "", ...parameters] = given.toLowerCase().split(";");
+  if (type.trim() !== "application/json" || given.length > MAX_TYPE_LENGTH) throw new Failure("unsupported_media_type");
   for (const parameter of parameters) {
     const [name = "", value = ""] = parameter.split("=");
     if (name.trim() === "charset" && !/^\s*"?utf-?8"?\s*$/.test(value)) {
@@ -131,7 +137,7 @@ function tooLarge(most: number): Failure {
 /** A mark at the beginning is kept, and refused: not every engine steps over it. */
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-function parse(bytes: Uint8Array): JsonObject {
+function parse(bytes: Uint8Array, nodes: number): JsonObject {
   if (bytes.byteLength === 0) throw notJson("is empty");
   let text: string;
   try {
@@ -149,6 +155,7 @@ function parse(bytes: Uint8Array): JsonObject {
     throw notJson(`is not valid JSON${place === undefined ? "" : ` (at character ${place})`}`);
   }
   if (!isObject(body)) throw notJson("must be a JSON object");
+  checkAgreement(text, body, nodes);
   return body;
 }
 
@@ -158,6 +165,7 @@ function notJson(what: string): Failure {
 
 function factsOf(body: JsonObject, endpoint: Endpoint): Facts {
   const { slice, prompts } = checkBody(body, endpoint.input);
+  checkMembers(body, endpoint.input);
   // llama.cpp answers several prompts with a list of answers, which is not OpenAI's shape.
   if (endpoint.input === "prompt" && prompts > 1)
     throw new Failure("invalid_request", { param: "prompt", message: "`prompt` takes one prompt a request." });
