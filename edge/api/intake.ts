@@ -53,13 +53,13 @@ export async function readIntake(
   return { bytes, facts: factsOf(parse(bytes, nodes), endpoint) };
 }
 
-/** The type goes on to the engine, where headers are short. */
-const MAX_TYPE_LENGTH = 256;
+/** The type goes on to the engine, and some will not read a body without one. */
+const PASSABLE_TYPE = /^[\t\x20-\x7e]{0,256}$/;
 
 function checkHeaders(headers: Headers, most: number): void {
   const given = headers.get("content-type") ?? "";
   const [type = "", ...parameters] = given.toLowerCase().split(";");
-  if (type.trim() !== "application/json" || given.length > MAX_TYPE_LENGTH) throw new Failure("unsupported_media_type");
+  if (type.trim() !== "application/json" || !PASSABLE_TYPE.test(given)) throw new Failure("unsupported_media_type");
   for (const parameter of parameters) {
     const [name = "", value = ""] = parameter.split("=");
     if (name.trim() === "charset" && !/^\s*"?utf-?8"?\s*$/.test(value)) {
