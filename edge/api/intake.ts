@@ -9,6 +9,8 @@ import { checkBody, isMedia, isObject, type JsonObject } from "./schema.ts";
 
 export interface IntakeCaps {
   readonly bytes: number;
+  /** A client that is still sending may never read a refusal: what is too large is read on, and dropped, up to here. */
+  readonly dropped: number;
   /** By where the prompt is. */
   readonly shapes: Readonly<Record<Endpoint["input"], ShapeLimits>>;
 }
@@ -19,6 +21,7 @@ const TOKENS: ShapeLimits = { depth: DEPTH, values: 1_000_000, nodes: 10_000 };
 
 export const INTAKE_CAPS: IntakeCaps = {
   bytes: 8 * 1024 * 1024,
+  dropped: 32 * 1024 * 1024,
   shapes: { messages: { depth: DEPTH, values: 100_000, nodes: 100_000 }, prompt: TOKENS, input: TOKENS },
 };
 
@@ -47,8 +50,8 @@ export async function readIntake(
   endpoint: Endpoint,
   caps: IntakeCaps = INTAKE_CAPS,
 ): Promise<Intake> {
-  checkHeaders(request.headers, caps.bytes);
-  const bytes = await readBody(request, caps.bytes);
+  checkHeaders(request.headers);
+  const bytes = await readBody(request, caps);
   const nodes = checkShape(bytes, caps.shapes[endpoint.input]);
   return { bytes, facts: factsOf(parse(bytes, nodes), endpoint) };
 }
@@ -56,7 +59,7 @@ export async function readIntake(
 /** The type goes on to the engine, and some will not read a body without one. */
 const PASSABLE_TYPE = /^[\t\x20-\x7e]{0,256}$/;
 
-function checkHeaders(headers: Headers, most: number): void {
+function checkHeaders(headers: Headers): void {
   const given = headers.get("content-type") ?? "";
   const [type = "", ...parameters] = given.toLowerCase().split(";");
   if (type.trim() !== "application/json" || !PASSABLE_TYPE.test(given)) throw new Failure("unsupported_media_type");
@@ -72,24 +75,25 @@ function checkHeaders(headers: Headers, most: number): void {
       message: "Content-Encoding is not supported: send the body uncompressed.",
     });
   }
-  if (Number(headers.get("content-length")) > most) throw tooLarge(most);
 }
 
 /** In one piece where its size is declared: that costs the platform one call. Anything else is counted as it comes. */
-async function readBody(request: Request, most: number): Promise<Uint8Array> {
-  const declared = request.headers.get("content-length");
-  if (declared === null || !(Number(declared) <= most)) return readChunks(request, most);
+async function readBody(request: Request, caps: IntakeCaps): Promise<Uint8Array> {
+  const length = request.headers.get("content-length");
+  const declared = length === null ? Number.NaN : Number(length);
+  if (declared > caps.dropped) throw tooLarge(caps.bytes);
+  if (!(declared <= caps.bytes)) return readChunks(request, caps);
   try {
     const bytes = new Uint8Array(await request.arrayBuffer());
-    if (bytes.byteLength <= most) return bytes;
+    if (bytes.byteLength <= caps.bytes) return bytes;
   } catch (cause) {
     throw endedEarly(cause);
   }
-  throw tooLarge(most);
+  throw tooLarge(caps.bytes);
 }
 
 /** Into one buffer that grows: it may come in chunks of one byte, and a list of those takes a hundred times the memory. */
-async function readChunks(request: Request, most: number): Promise<Uint8Array> {
+async function readChunks(request: Request, caps: IntakeCaps): Promise<Uint8Array> {
   const reader = request.body?.getReader();
   let held: Uint8Array = new Uint8Array(0);
   let length = 0;
@@ -97,16 +101,15 @@ async function readChunks(request: Request, most: number): Promise<Uint8Array> {
     const chunk = await next(reader);
     if (chunk === undefined) break;
     const end = length + chunk.byteLength;
-    if (end > most) {
-      // Whether the rest is really dropped is not waited for.
-      reader.cancel().catch(() => {});
-      throw tooLarge(most);
+    if (end > caps.bytes) {
+      await drop(reader, end, caps.dropped);
+      throw tooLarge(caps.bytes);
     }
     if (length === 0) {
       held = chunk;
     } else {
       if (end > held.byteLength) {
-        const grown = new Uint8Array(Math.min(most, Math.max(end, 2 * held.byteLength)));
+        const grown = new Uint8Array(Math.min(caps.bytes, Math.max(end, 2 * held.byteLength)));
         grown.set(held.subarray(0, length));
         held = grown;
       }
@@ -115,6 +118,16 @@ async function readChunks(request: Request, most: number): Promise<Uint8Array> {
     length = end;
   }
   return held.subarray(0, length);
+}
+
+async function drop(reader: ReadableStreamDefaultReader<Uint8Array>, from: number, most: number): Promise<void> {
+  for (let length = from; length <= most; ) {
+    const chunk = await next(reader);
+    if (chunk === undefined) return;
+    length += chunk.byteLength;
+  }
+  // Whether the rest is really dropped is not waited for.
+  reader.cancel().catch(() => {});
 }
 
 async function next(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<Uint8Array | undefined> {

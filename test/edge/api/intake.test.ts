@@ -7,7 +7,7 @@ import { ENDPOINTS, type Endpoint } from "../../../shared/openai.ts";
 const [CHAT, COMPLETIONS, EMBEDDINGS] = ENDPOINTS;
 const CHAT_TEXT = '{"model":"heartcode-sfw","messages":[{"role":"user","content":"hi"}]}';
 const JSON_TYPE = { "content-type": "application/json" };
-const SMALL: IntakeCaps = { ...INTAKE_CAPS, bytes: 100 };
+const SMALL: IntakeCaps = { ...INTAKE_CAPS, bytes: 100, dropped: 250 };
 
 const encode = (text: string): Uint8Array<ArrayBuffer> => new TextEncoder().encode(text);
 
@@ -100,9 +100,9 @@ describe("the head of a request", () => {
     await expect(readIntake(request, CHAT)).resolves.toBeDefined();
   });
 
-  test("a body that is announced as too large is refused unread", async () => {
+  test("a body that is announced as far too large is refused unread", async () => {
     const pull = vi.fn();
-    const headers = { ...JSON_TYPE, "content-length": String(INTAKE_CAPS.bytes + 1) };
+    const headers = { ...JSON_TYPE, "content-length": String(INTAKE_CAPS.dropped + 1) };
     const failure = await failureOf(stream({ pull }, headers));
     expect(told(failure)).toEqual([413, "request_too_large", undefined]);
     expect(failure.message).toContain("8388608 bytes");
@@ -215,7 +215,22 @@ describe("the body of a request", () => {
     expect(told(await failureOf(over, CHAT, SMALL))).toEqual([413, "request_too_large", undefined]);
   });
 
-  test("without an end is cut off at the cap and cancelled", async () => {
+  test("over the cap is read to its end first, as a client that still sends may read no answer", async () => {
+    for (const headers of [JSON_TYPE, { ...JSON_TYPE, "content-length": "210" }]) {
+      let left = 7;
+      const pull = vi.fn((controller: ReadableStreamDefaultController<Uint8Array>) => {
+        if (left-- === 0) controller.close();
+        else controller.enqueue(new Uint8Array(30));
+      });
+      const cancel = vi.fn();
+      const failure = await failureOf(stream({ pull, cancel }, headers), CHAT, SMALL);
+      expect(told(failure)).toEqual([413, "request_too_large", undefined]);
+      expect(pull).toHaveBeenCalledTimes(8);
+      expect(cancel).not.toHaveBeenCalled();
+    }
+  });
+
+  test("without an end is cut off and cancelled", async () => {
     const cancel = vi.fn();
     const pull = vi.fn((controller: ReadableStreamDefaultController<Uint8Array>) =>
       controller.enqueue(new Uint8Array(30)),
@@ -223,12 +238,12 @@ describe("the body of a request", () => {
     const failure = await failureOf(stream({ pull, cancel }), CHAT, SMALL);
     expect(told(failure)).toEqual([413, "request_too_large", undefined]);
     expect(cancel).toHaveBeenCalledOnce();
-    expect(pull).toHaveBeenCalledTimes(4);
+    expect(pull).toHaveBeenCalledTimes(9);
   });
 
   test("that cannot be cancelled is refused all the same", async () => {
     const request = stream({
-      pull: (controller) => controller.enqueue(new Uint8Array(200)),
+      pull: (controller) => controller.enqueue(new Uint8Array(300)),
       cancel: () => Promise.reject(new Error("gone")),
     });
     expect(told(await failureOf(request, CHAT, SMALL))).toEqual([413, "request_too_large", undefined]);
