@@ -61,10 +61,10 @@ export function createApp(): Hono<App> {
     return answered(c, describeUsage(usage, Date.now()));
   });
 
-  app.get("/health", (c) => c.json({ status: "ok" }));
+  app.get("/health", (c) => c.json({ status: "ok" }, 200, { "x-request-id": requestId(c) }));
   app.get("/health/ready", async (c) => {
     const ready = readiness(await statuses(c));
-    return c.json(ready, ready.status === "ok" ? 200 : 503);
+    return c.json(ready, ready.status === "ok" ? 200 : 503, { "x-request-id": requestId(c) });
   });
   app.get("/uplink", (c) => uplink(c.req.raw, c.env, settingsOf(c)));
 
@@ -74,9 +74,9 @@ export function createApp(): Hono<App> {
     if (adminToken !== "" && token !== null && isSame(token, adminToken)) return next();
     throw new Failure("invalid_api_key", { message: "Incorrect admin token." });
   });
-  app.get("/admin/status", async (c) => c.json({ shards: await statuses(c) }));
+  app.get("/admin/status", async (c) => answered(c, { shards: await statuses(c) }));
   app.get("/admin/metrics", async (c) =>
-    c.body(renderMetrics(await statuses(c)), 200, { "content-type": METRICS_TYPE }),
+    c.body(renderMetrics(await statuses(c)), 200, { "content-type": METRICS_TYPE, "x-request-id": requestId(c) }),
   );
   app.post("/admin/keys/purge", async (c) => {
     const asked = Purge.safeParse(await c.req.json().catch(() => null));
@@ -94,7 +94,7 @@ export function createApp(): Hono<App> {
   });
 
   app.notFound((c) => {
-    const allowed = app.routes.filter((route) => route.path === c.req.path && route.method !== "ALL");
+    const allowed = app.routes.filter((route) => isAt(route.path, c.req.path) && route.method !== "ALL");
     if (allowed.length === 0) return fail(c, new Failure("not_found"));
     const response = fail(c, new Failure("method_not_allowed"));
     response.headers.set("allow", allowed.map((route) => route.method).join(", "));
@@ -172,6 +172,16 @@ export function createApp(): Hono<App> {
 function told<T extends object>(answer: T): Exclude<T, { failure: unknown }> {
   if ("failure" in answer) throw new HubFailure((answer as T & { failure: PublicFailure }).failure);
   return answer as Exclude<T, { failure: unknown }>;
+}
+
+/** Whether `path` is one of the `route`, in which `:id` stands for one step. */
+function isAt(route: string, path: string): boolean {
+  const steps = path.split("/");
+  const wanted = route.split("/");
+  return (
+    steps.length === wanted.length &&
+    wanted.every((step, i) => step === steps[i] || (step.startsWith(":") && steps[i] !== ""))
+  );
 }
 
 /** The id of a request: in its answer, in every log line of both sides, and the id of its exchange. */

@@ -10,17 +10,20 @@ export const ENGINE_HEADERS: ReadonlySet<string> = new Set([...REQUEST_HEADERS, 
 /** From an engine to a client. Length and framing are the gateway's own: the answer is rewritten on its way. */
 export const ANSWER_HEADERS: ReadonlySet<string> = new Set(["content-type"]);
 
-/** No control character. */
-const PLAIN = /^[\t\x20-\x7e\x80-\xff]*$/;
-
 export type HeaderPairs = [name: string, value: string][];
 
-/** Keeps what is on the list; names are lower-cased. A value with a control character is dropped. */
+/**
+ * Longest value that crosses, in characters. A frame's head is bounded, and one header that is too long would cost its
+ * connector the socket; W3C asks for 512 characters of `tracestate`.
+ */
+const MAX_VALUE = 1_024;
+
+/** Keeps what is on the list; names are lower-cased. What is too long or has anything but printable ASCII is dropped. */
 export function allowHeaders(pairs: Iterable<readonly [string, string]>, allowed: ReadonlySet<string>): HeaderPairs {
   const kept: HeaderPairs = [];
   for (const [name, value] of pairs) {
     const lower = name.toLowerCase();
-    if (allowed.has(lower) && PLAIN.test(value)) kept.push([lower, value]);
+    if (allowed.has(lower) && isPlain(value)) kept.push([lower, value]);
   }
   return kept;
 }
@@ -30,7 +33,11 @@ export function pickHeaders(headers: { get(name: string): string | null }, allow
   const kept: HeaderPairs = [];
   for (const name of allowed) {
     const value = headers.get(name);
-    if (value !== null && PLAIN.test(value)) kept.push([name, value]);
+    if (value !== null && isPlain(value)) kept.push([name, value]);
   }
   return kept;
+}
+
+function isPlain(value: string): boolean {
+  return value.length <= MAX_VALUE && /^[\t\x20-\x7e]*$/.test(value);
 }

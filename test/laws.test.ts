@@ -113,7 +113,7 @@ const PURE = [
   /^shared\//,
   /^edge\/hub\/(switchboard|receive|exchange|link|roster|settlement|outcomes)\.ts$/,
   /^edge\/gate\/(?!gate|store|key|secret)\w+\.ts$/,
-  /^edge\/api\/client-address\.ts$/,
+  /^edge\/api\/(agree|client-address|members|scan|schema)\.ts$/,
   /^connector\/uplink\/(session|backoff|record)\.ts$/,
   /^connector\/config-told\.ts$/,
   /^connector\/ops\/(announcer|columns|rate|rates|readiness|troubles)\.ts$/,

@@ -93,7 +93,7 @@ async function readKey(file: string): Promise<{ kid: string; key: CryptoKey | Ui
     }
     const hint =
       code === "EACCES"
-        ? "; in a service that systemd starts, edge.key_file is ${CREDENTIALS_DIRECTORY}/connector.key"
+        ? `; in a service that systemd starts, edge.key_file is \${CREDENTIALS_DIRECTORY}/connector.key`
         : "";
     throw new KeyFileError(`${file} cannot be read: ${code ?? String(error)}${hint}`);
   }

@@ -1,6 +1,7 @@
 // `npm run fuzz`: searches for minutes, not for milliseconds, where the property tests look. Both ends of the wire under random
 // interleavings, stalls, cuts and resets, and under hostile bytes. A finding prints its seed and ends the search.
 import { Command } from "commander";
+import { dice } from "../../test/support/dice.ts";
 import { HostileWorld } from "../../test/support/hostile.ts";
 import { play, type Step, World } from "../../test/support/world.ts";
 import { number, readCommand } from "../cli.ts";
@@ -16,17 +17,6 @@ const program = new Command("fuzz")
   );
 const read = readCommand(program, process.argv, () => program.opts<{ minutes: number; seed: number }>());
 if ("exit" in read) process.exit(read.exit);
-
-/** mulberry32. */
-function dice(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), state | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 /** One search, wholly told by its seed. */
 function search(seed: number): { exchanges: number; resumed: number; hostile: number } {

@@ -2,11 +2,15 @@
 // HTTP and bytes; what a body must say is the schema's. It holds at most twice what has come, and never more than the cap.
 import { Failure } from "../../shared/errors.ts";
 import type { Endpoint } from "../../shared/openai.ts";
+import { checkAgreement } from "./agree.ts";
+import { checkMembers } from "./members.ts";
 import { checkShape, type ShapeLimits } from "./scan.ts";
 import { checkBody, isMedia, isObject, type JsonObject } from "./schema.ts";
 
 export interface IntakeCaps {
   readonly bytes: number;
+  /** A client that is still sending may never read a refusal: what is too large is read on, and dropped, up to here. */
+  readonly dropped: number;
   /** By where the prompt is. */
   readonly shapes: Readonly<Record<Endpoint["input"], ShapeLimits>>;
 }
@@ -17,6 +21,7 @@ const TOKENS: ShapeLimits = { depth: DEPTH, values: 1_000_000, nodes: 10_000 };
 
 export const INTAKE_CAPS: IntakeCaps = {
   bytes: 8 * 1024 * 1024,
+  dropped: 32 * 1024 * 1024,
   shapes: { messages: { depth: DEPTH, values: 100_000, nodes: 100_000 }, prompt: TOKENS, input: TOKENS },
 };
 
@@ -45,15 +50,19 @@ export async function readIntake(
   endpoint: Endpoint,
   caps: IntakeCaps = INTAKE_CAPS,
 ): Promise<Intake> {
-  checkHeaders(request.headers, caps.bytes);
-  const bytes = await readBody(request, caps.bytes);
-  checkShape(bytes, caps.shapes[endpoint.input]);
-  return { bytes, facts: factsOf(parse(bytes), endpoint) };
+  checkHeaders(request.headers);
+  const bytes = await readBody(request, caps);
+  const nodes = checkShape(bytes, caps.shapes[endpoint.input]);
+  return { bytes, facts: factsOf(parse(bytes, nodes), endpoint) };
 }
 
-function checkHeaders(headers: Headers, most: number): void {
-  const [type = "", ...parameters] = (headers.get("content-type") ?? "").toLowerCase().split(";");
-  if (type.trim() !== "application/json") throw new Failure("unsupported_media_type");
+/** The type goes on to the engine, and some will not read a body without one. */
+const PASSABLE_TYPE = /^[\t\x20-\x7e]{0,256}$/;
+
+function checkHeaders(headers: Headers): void {
+  const given = headers.get("content-type") ?? "";
+  const [type = "", ...parameters] = given.toLowerCase().split(";");
+  if (type.trim() !== "application/json" || !PASSABLE_TYPE.test(given)) throw new Failure("unsupported_media_type");
   for (const parameter of parameters) {
     const [name = "", value = ""] = parameter.split("=");
     if (name.trim() === "charset" && !/^\s*"?utf-?8"?\s*$/.test(value)) {
@@ -66,24 +75,25 @@ function checkHeaders(headers: Headers, most: number): void {
       message: "Content-Encoding is not supported: send the body uncompressed.",
     });
   }
-  if (Number(headers.get("content-length")) > most) throw tooLarge(most);
 }
 
 /** In one piece where its size is declared: that costs the platform one call. Anything else is counted as it comes. */
-async function readBody(request: Request, most: number): Promise<Uint8Array> {
-  const declared = request.headers.get("content-length");
-  if (declared === null || !(Number(declared) <= most)) return readChunks(request, most);
+async function readBody(request: Request, caps: IntakeCaps): Promise<Uint8Array> {
+  const length = request.headers.get("content-length");
+  const declared = length === null ? Number.NaN : Number(length);
+  if (declared > caps.dropped) throw tooLarge(caps.bytes);
+  if (!(declared <= caps.bytes)) return readChunks(request, caps);
   try {
     const bytes = new Uint8Array(await request.arrayBuffer());
-    if (bytes.byteLength <= most) return bytes;
+    if (bytes.byteLength <= caps.bytes) return bytes;
   } catch (cause) {
     throw endedEarly(cause);
   }
-  throw tooLarge(most);
+  throw tooLarge(caps.bytes);
 }
 
 /** Into one buffer that grows: it may come in chunks of one byte, and a list of those takes a hundred times the memory. */
-async function readChunks(request: Request, most: number): Promise<Uint8Array> {
+async function readChunks(request: Request, caps: IntakeCaps): Promise<Uint8Array> {
   const reader = request.body?.getReader();
   let held: Uint8Array = new Uint8Array(0);
   let length = 0;
@@ -91,16 +101,15 @@ async function readChunks(request: Request, most: number): Promise<Uint8Array> {
     const chunk = await next(reader);
     if (chunk === undefined) break;
     const end = length + chunk.byteLength;
-    if (end > most) {
-      // Whether the rest is really dropped is not waited for.
-      reader.cancel().catch(() => {});
-      throw tooLarge(most);
+    if (end > caps.bytes) {
+      await drop(reader, end, caps.dropped);
+      throw tooLarge(caps.bytes);
     }
     if (length === 0) {
       held = chunk;
     } else {
       if (end > held.byteLength) {
-        const grown = new Uint8Array(Math.min(most, Math.max(end, 2 * held.byteLength)));
+        const grown = new Uint8Array(Math.min(caps.bytes, Math.max(end, 2 * held.byteLength)));
         grown.set(held.subarray(0, length));
         held = grown;
       }
@@ -109,6 +118,16 @@ async function readChunks(request: Request, most: number): Promise<Uint8Array> {
     length = end;
   }
   return held.subarray(0, length);
+}
+
+async function drop(reader: ReadableStreamDefaultReader<Uint8Array>, from: number, most: number): Promise<void> {
+  for (let length = from; length <= most; ) {
+    const chunk = await next(reader);
+    if (chunk === undefined) return;
+    length += chunk.byteLength;
+  }
+  // Whether the rest is really dropped is not waited for.
+  reader.cancel().catch(() => {});
 }
 
 async function next(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<Uint8Array | undefined> {
@@ -131,7 +150,7 @@ function tooLarge(most: number): Failure {
 /** A mark at the beginning is kept, and refused: not every engine steps over it. */
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-function parse(bytes: Uint8Array): JsonObject {
+function parse(bytes: Uint8Array, nodes: number): JsonObject {
   if (bytes.byteLength === 0) throw notJson("is empty");
   let text: string;
   try {
@@ -149,6 +168,7 @@ function parse(bytes: Uint8Array): JsonObject {
     throw notJson(`is not valid JSON${place === undefined ? "" : ` (at character ${place})`}`);
   }
   if (!isObject(body)) throw notJson("must be a JSON object");
+  checkAgreement(text, body, nodes);
   return body;
 }
 
@@ -158,6 +178,7 @@ function notJson(what: string): Failure {
 
 function factsOf(body: JsonObject, endpoint: Endpoint): Facts {
   const { slice, prompts } = checkBody(body, endpoint.input);
+  checkMembers(body, endpoint.input);
   // llama.cpp answers several prompts with a list of answers, which is not OpenAI's shape.
   if (endpoint.input === "prompt" && prompts > 1)
     throw new Failure("invalid_request", { param: "prompt", message: "`prompt` takes one prompt a request." });

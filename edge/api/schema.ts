@@ -115,6 +115,10 @@ function checkMessages(messages: unknown): number {
       if (!PART_TYPES.has(type)) {
         throw invalid(`${at}.content.${j}.type`, `expected one of ${[...PART_TYPES].join(", ")}`);
       }
+      // llama.cpp fails on a text part without one.
+      if (type === "text" && typeof part["text"] !== "string") {
+        throw wrongType(`${at}.content.${j}.text`, "a string", part["text"]);
+      }
     }
   }
   return 1;
@@ -156,7 +160,7 @@ function checkTokens(name: string, value: unknown): void {
   }
 }
 
-function checkList(name: string, value: unknown, most: number): asserts value is unknown[] {
+export function checkList(name: string, value: unknown, most: number): asserts value is unknown[] {
   if (!Array.isArray(value)) throw wrongType(name, "an array", value);
   if (value.length === 0) throw invalid(name, "expected an array with at least 1 element, but got an empty one");
   if (value.length > most) throw invalid(name, `expected at most ${most} elements, but got ${value.length}`);
@@ -244,7 +248,7 @@ function issueOf(issue: z.core.$ZodIssue | undefined, body: JsonObject): Failure
   }
 }
 
-function wrongType(name: string, expected: string, value: unknown): Failure {
+export function wrongType(name: string, expected: string, value: unknown): Failure {
   if (value === undefined) return refusal(name, `Missing required parameter: '${shortened(name)}'.`);
   return refusal(
     name,
@@ -260,7 +264,7 @@ function kindOf(value: unknown): string {
   return typeof value === "object" ? "an object" : `a ${typeof value}`;
 }
 
-function invalid(name: string, expected: string): Failure {
+export function invalid(name: string, expected: string): Failure {
   return refusal(name, `Invalid value for '${shortened(name)}': ${expected}.`);
 }
 

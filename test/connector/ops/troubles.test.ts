@@ -7,7 +7,7 @@ test("what a log says in earnest is remembered, newest first, and never more tha
   const said: string[] = [];
   const say = (_: object, message: string) => said.push(message);
   const troubles = new Troubles(() => now);
-  const log = troubles.watch({ info: say, warn: say, error: say });
+  const log = troubles.watch({ isLevelEnabled: () => true, debug: say, info: say, warn: say, error: say });
   log.info({}, "up");
   for (now = 1; now <= 30; now += 1) log.warn({ shard: now, err: new Error("cut"), empty: "" }, "lost");
   log.error({}, "x".repeat(1_000));
