@@ -14,7 +14,7 @@ import { ExchangeTable } from "./exchange/table.ts";
 import type { Observer } from "./observe.ts";
 import { type ExchangeLog, logExchanges } from "./ops/exchange-log.ts";
 import { together } from "./ops/observers.ts";
-import { Tracing } from "./ops/tracing.ts";
+import type { Tracing } from "./ops/tracing.ts";
 import type { ConnectorStatus } from "./status.ts";
 import { type ConnectorIdentity, loadIdentity } from "./uplink/key.ts";
 import { Uplink } from "./uplink/uplink.ts";
@@ -51,7 +51,7 @@ export class Connector {
   readonly #events: ConnectorEvents;
   readonly #watchers: readonly Observer[];
   readonly #startedAt = Date.now();
-  readonly #instance = randomUUID();
+  readonly #instance: string;
   readonly #pools = new Map<string, Pool>();
   readonly #engines = new Map<string, Engine>();
   readonly #shards = new Map<number, Shard>();
@@ -74,7 +74,10 @@ export class Connector {
     events: ConnectorEvents,
     watchers: readonly Observer[] = [],
   ): Promise<Connector> {
-    return new Connector(config, log, await loadIdentity(config.edge.id, config.edge.keyFile), events, watchers);
+    const identity = await loadIdentity(config.edge.id, config.edge.keyFile);
+    const instance = randomUUID();
+    const tracing = await openTracing(config, instance, log);
+    return new Connector(config, log, identity, events, watchers, instance, tracing);
   }
 
   private constructor(
@@ -83,12 +86,16 @@ export class Connector {
     identity: ConnectorIdentity,
     events: ConnectorEvents,
     watchers: readonly Observer[],
+    instance: string,
+    tracing: Tracing | undefined,
   ) {
     this.#config = config;
     this.#watchers = watchers;
     this.#log = log;
     this.#identity = identity;
     this.#events = events;
+    this.#instance = instance;
+    this.#tracing = tracing;
     const deps = { now: Date.now, random: Math.random, setTimeout, clearTimeout, log };
     for (const pool of config.pools) {
       const made = new Pool(pool, { ...deps, timeouts: config.timeouts, onChange: () => this.#report() });
@@ -96,10 +103,6 @@ export class Connector {
       this.#engines.set(pool.model, made);
     }
     if (config.backend !== undefined) this.#engines.set(BACKEND, new Backend(config.backend));
-    const instance = this.#instance;
-    const chance = Math.random;
-    if (config.tracing !== undefined)
-      this.#tracing = new Tracing({ config: config.tracing, version: VERSION, instance, now: Date.now, chance, log });
     this.#observer = together(this.#observers(), (cause) => log.error({ err: cause }, "an observer has a defect"));
   }
 
@@ -288,4 +291,11 @@ export class Connector {
     if (this.#scrubs.size < 100) this.#scrubs.set(model, scrub);
     return scrub;
   }
+}
+
+/** OpenTelemetry is loaded only for who traces: it would double the time and memory of a start. */
+async function openTracing({ tracing }: Config, instance: string, log: ExchangeLog): Promise<Tracing | undefined> {
+  if (tracing === undefined) return undefined;
+  const { Tracing: Opened } = await import("./ops/tracing.ts");
+  return new Opened({ config: tracing, version: VERSION, instance, now: Date.now, chance: Math.random, log });
 }

@@ -43,73 +43,80 @@ export function nameOf({ open }: Observed): string {
   return `${operationOf(open.path)} ${open.dialect?.model ?? open.target}`;
 }
 
-/** On every span: Langfuse finds the owner of a trace on whichever it sees first. */
-export function commonAttributes(run: Observed): Attributes {
-  const { exchange, tenant, tier } = run.open;
+/** What somebody wants to see. What nobody wants is not made. */
+export interface Wanted {
+  readonly langfuse: boolean;
+  readonly places: boolean;
+}
+
+/** Langfuse finds the owner of a trace on whichever span it sees first. */
+export function commonAttributes({ open }: Observed, name: string, { langfuse }: Wanted): Attributes {
+  const { exchange, tenant, tier } = open;
+  if (!langfuse) return { "heartcode.request_id": exchange };
   return {
     "heartcode.request_id": exchange,
-    "heartcode.tenant": tenant,
-    "heartcode.tier": tier,
     "langfuse.user.id": tenant,
-    "langfuse.trace.name": nameOf(run),
+    "langfuse.trace.name": name,
     "langfuse.trace.tags": [tier],
     "langfuse.trace.metadata.request_id": exchange,
   };
 }
 
-export function exchangeAttributes(
-  run: Observed,
-  end: End,
-  prompt: Content | undefined,
-  answer: Content | undefined,
-): Attributes {
-  const { open, openedAt, firstChunkAt, status, attempts } = run;
+export function exchangeAttributes(run: Observed, end: End, name: string, wanted: Wanted): Attributes {
+  const { open, openedAt, firstChunkAt, status } = run;
   const isStream = open.dialect?.stream === true;
+  const said = commonAttributes(run, name, wanted);
+  said["gen_ai.operation.name"] = operationOf(open.path);
+  said["gen_ai.provider.name"] = PROVIDER;
+  said["gen_ai.request.model"] = open.dialect?.model ?? open.target;
+  said["gen_ai.request.stream"] = isStream;
+  // The pool that was asked; who has not begun to answer has no model.
+  if (run.firstByteAt !== null) said["gen_ai.response.model"] = open.target;
+  if (end.usage !== null) {
+    said["gen_ai.usage.input_tokens"] = end.usage.prompt_tokens;
+    said["gen_ai.usage.output_tokens"] = end.usage.completion_tokens;
+    said["heartcode.usage.source"] = end.usage.source;
+  }
   const reasons = open.path === "/v1/embeddings" ? [] : finishReasonsOf(run, end, isStream);
+  if (reasons.length > 0) said["gen_ai.response.finish_reasons"] = reasons;
+  if (isStream && firstChunkAt !== null) {
+    said["gen_ai.response.time_to_first_chunk"] = (firstChunkAt - openedAt) / 1000;
+    if (wanted.langfuse) said["langfuse.observation.completion_start_time"] = new Date(firstChunkAt).toISOString();
+  }
+  if (status !== null) said["http.response.status_code"] = status;
   const error = errorOf(end);
-  return {
-    ...commonAttributes(run),
-    "gen_ai.operation.name": operationOf(open.path),
-    "gen_ai.provider.name": PROVIDER,
-    "gen_ai.request.model": open.dialect?.model ?? open.target,
-    "gen_ai.request.stream": isStream,
-    // The pool that was asked; who has not begun to answer has no model.
-    ...(run.firstByteAt === null ? {} : { "gen_ai.response.model": open.target }),
-    ...(end.usage === null
-      ? {}
-      : {
-          "gen_ai.usage.input_tokens": end.usage.prompt_tokens,
-          "gen_ai.usage.output_tokens": end.usage.completion_tokens,
-          "heartcode.usage.source": end.usage.source,
-        }),
-    ...(reasons.length === 0 ? {} : { "gen_ai.response.finish_reasons": reasons }),
-    ...(isStream && firstChunkAt !== null
-      ? {
-          "gen_ai.response.time_to_first_chunk": (firstChunkAt - openedAt) / 1000,
-          "langfuse.observation.completion_start_time": new Date(firstChunkAt).toISOString(),
-        }
-      : {}),
-    ...(status === null ? {} : { "http.response.status_code": status }),
-    ...(error === null ? {} : { "error.type": error }),
-    ...contentAttributes("input", prompt),
-    ...contentAttributes("output", answer),
-    "heartcode.outcome": end.outcome,
-    "heartcode.attempts": attempts,
-    "heartcode.answer.bytes": end.bytes,
-  };
+  if (error !== null) said["error.type"] = error;
+  said["heartcode.tenant"] = open.tenant;
+  said["heartcode.tier"] = open.tier;
+  said["heartcode.outcome"] = end.outcome;
+  said["heartcode.attempts"] = run.attempts;
+  said["heartcode.answer.bytes"] = end.bytes;
+  return said;
 }
 
-export function attemptAttributes(run: Observed, { upstream, number, reason, status }: Attempt): Attributes {
+export function attemptAttributes(run: Observed, attempt: Attempt, name: string, wanted: Wanted): Attributes {
+  const { upstream, number, reason, status } = attempt;
+  const said = commonAttributes(run, name, wanted);
+  said["http.request.method"] = run.open.method;
+  said["url.path"] = run.open.path;
+  if (wanted.places) Object.assign(said, placeOf(upstream));
+  if (number > 1) said["http.request.resend_count"] = number - 1;
+  if (status !== null) said["http.response.status_code"] = status;
+  if (reason !== null) said["error.type"] = reason;
+  return said;
+}
+
+export function contentAttributes(way: "input" | "output", { messages, isCut }: Content): Attributes {
+  const said: Attributes = { [`gen_ai.${way}.messages`]: messages };
+  if (isCut) said[`heartcode.${way}.cut`] = true;
+  return said;
+}
+
+function placeOf(upstream: string): Attributes {
   const { hostname, port, protocol } = new URL(upstream);
   return {
-    ...commonAttributes(run),
-    "http.request.method": run.open.method,
-    "url.path": run.open.path,
     "server.address": hostname,
     "server.port": port === "" ? (protocol === "https:" ? 443 : 80) : Number(port),
-    ...(number === 1 ? {} : { "http.request.resend_count": number - 1 }),
-    ...(status === null ? {} : { "http.response.status_code": status }),
-    ...(reason === null ? {} : { "error.type": reason }),
   };
 }
 
@@ -117,14 +124,6 @@ export function attemptAttributes(run: Observed, { upstream, number, reason, sta
 export function errorOf({ outcome, failure }: End): string | null {
   if (failure !== null) return failure.code;
   return outcome === "truncated" ? outcome : null;
-}
-
-function contentAttributes(way: "input" | "output", content: Content | undefined): Attributes {
-  if (content === undefined) return {};
-  return {
-    [`gen_ai.${way}.messages`]: content.messages,
-    ...(content.isCut ? { [`heartcode.${way}.cut`]: true } : {}),
-  };
 }
 
 /** Engines say it at the end of a stream; of a plain answer at the end or at the beginning. */

@@ -19,10 +19,12 @@ import {
   type Attempt,
   attemptAttributes,
   commonAttributes,
+  contentAttributes,
   errorOf,
   exchangeAttributes,
   nameOf,
   PLACES,
+  type Wanted,
   WORDS,
 } from "./trace-attributes.ts";
 import { answerOf, type Content, promptOf, StreamContent } from "./trace-content.ts";
@@ -57,6 +59,7 @@ interface Tracked {
 export class Tracing implements Observer {
   readonly #options: TracingOptions;
   readonly #targets: readonly TraceTarget[];
+  readonly #wanted: Wanted;
   readonly #hasContent: boolean;
   readonly #random = new RandomIdGenerator();
   readonly #ids = new GivenIds();
@@ -70,6 +73,7 @@ export class Tracing implements Observer {
     this.#options = options;
     const { config, version, instance } = options;
     this.#targets = targetsOf(options);
+    this.#wanted = { langfuse: config.langfuse !== undefined, places: config.otlp !== undefined };
     this.#hasContent = config.langfuse?.content === true || config.otlp?.content === true;
     this.#provider = new TracerProvider({
       resource: defaultResource().merge(
@@ -176,24 +180,26 @@ export class Tracing implements Observer {
   #write(run: Observed, end: End, at: number, tracked: Tracked, answer: Content | undefined): void {
     const { traceId, spanId, parent, attempts, prompt } = tracked;
     const error = errorOf(end);
+    const name = nameOf(run);
+    const wanted = this.#wanted;
     this.#ids.trace = traceId;
-    const exchange = this.#span(spanId, nameOf(run), SpanKind.SERVER, run.openedAt, contextOf(parent, true));
-    exchange.setAttributes(exchangeAttributes(run, end, prompt, answer));
+    const exchange = this.#span(spanId, name, SpanKind.SERVER, run.openedAt, contextOf(parent, true));
+    exchange.setAttributes(exchangeAttributes(run, end, name, wanted));
+    if (prompt !== undefined) exchange.setAttributes(contentAttributes("input", prompt));
+    if (answer !== undefined) exchange.setAttributes(contentAttributes("output", answer));
     if (error !== null) exchange.setStatus({ code: SpanStatusCode.ERROR, message: error });
     const inside = contextOf({ traceId, spanId }, false);
 
     const queue = this.#span(this.#random.generateSpanId(), "queue", SpanKind.INTERNAL, run.openedAt, inside);
-    queue.setAttributes(commonAttributes(run));
+    queue.setAttributes(commonAttributes(run, name, wanted));
     if (run.startedAt === null && error !== null) queue.setStatus({ code: SpanStatusCode.ERROR, message: error });
     queue.end(run.startedAt ?? at);
 
     for (const attempt of attempts) {
-      const isLast = attempt === attempts.at(-1);
-      // An engine's answer that ended as it should is no error of the attempt, whatever its status.
-      attempt.reason ??= isLast && attempt.status !== null && attempt.status >= 400 ? `${attempt.status}` : null;
-      attempt.reason ??= isLast ? error : null;
+      // Of the one that was not lost, what the exchange came to; of an engine's own refusal its status.
+      if (attempt === attempts.at(-1)) attempt.reason ??= isRefusal(attempt) ? String(attempt.status) : error;
       const span = this.#span(attempt.spanId, run.open.method, SpanKind.CLIENT, attempt.startedAt, inside);
-      span.setAttributes(attemptAttributes(run, attempt));
+      span.setAttributes(attemptAttributes(run, attempt, name, wanted));
       if (attempt.reason !== null) span.setStatus({ code: SpanStatusCode.ERROR, message: attempt.reason });
       span.end(attempt.endedAt ?? at);
     }
@@ -214,12 +220,15 @@ export class Tracing implements Observer {
   }
 }
 
+function isRefusal({ status }: Attempt): boolean {
+  return status !== null && status >= 400;
+}
+
 function targetsOf({ config, now, log }: TracingOptions): TraceTarget[] {
-  const targets: TraceTarget[] = [];
   const { langfuse, otlp } = config;
-  const wordsOf = (content: boolean) => (content ? [] : WORDS);
+  const targets: TraceTarget[] = [];
   if (langfuse !== undefined) {
-    const hidden = new Set([...PLACES, ...wordsOf(langfuse.content)]);
+    const hidden = new Set([...PLACES, ...(langfuse.content ? [] : WORDS)]);
     targets.push(
       new TraceTarget({
         name: "langfuse",
@@ -229,16 +238,25 @@ function targetsOf({ config, now, log }: TracingOptions): TraceTarget[] {
           // Shown at once; without it a trace may take ten minutes.
           "x-langfuse-ingestion-version": "4",
         },
-        omits: (key) => hidden.has(key),
+        omits: otlp === undefined ? undefined : (key) => hidden.has(key),
         now,
         log,
       }),
     );
   }
   if (otlp !== undefined) {
-    const hidden = new Set(wordsOf(otlp.content));
+    const hidden = new Set(otlp.content ? [] : WORDS);
     const omits = (key: string) => key.startsWith("langfuse.") || hidden.has(key);
-    targets.push(new TraceTarget({ name: "otlp", url: otlp.endpoint, headers: otlp.headers, omits, now, log }));
+    targets.push(
+      new TraceTarget({
+        name: "otlp",
+        url: otlp.endpoint,
+        headers: otlp.headers,
+        omits: langfuse === undefined ? undefined : omits,
+        now,
+        log,
+      }),
+    );
   }
   return targets;
 }

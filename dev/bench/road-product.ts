@@ -4,7 +4,7 @@ import { randomBytes } from "node:crypto";
 import { access, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { type Crew, run } from "../crew.ts";
+import { type Child, type Crew, run } from "../crew.ts";
 import { answers, freePorts } from "./ports.ts";
 import { ENGINE_MODELS, type EnginePorts, type Road, type Target } from "./road.ts";
 
@@ -27,12 +27,25 @@ export async function missingProduct(): Promise<string | null> {
   return null;
 }
 
+export interface ProductRoad extends Road {
+  readonly connector: Child;
+}
+
+/** How this connector differs from the usual one. */
+export interface ConnectorChanges {
+  /** More lines of its configuration. */
+  readonly config?: string;
+  /** More arguments. */
+  readonly args?: readonly string[];
+}
+
 export async function startProductRoad(
   crew: Crew,
   engines: EnginePorts,
   directory: string,
   signal: AbortSignal,
-): Promise<Road> {
+  { config = "", args = [] }: ConnectorChanges = {},
+): Promise<ProductRoad> {
   await mkdir(directory, { mode: 0o700 });
   const [port, metrics] = await freePorts(2);
   if (port === undefined || metrics === undefined) throw new Error("no free ports");
@@ -56,18 +69,18 @@ export async function startProductRoad(
   await edge.ready(EDGE_READY_MS);
 
   const configFile = join(directory, "connector.yaml");
-  await writeFile(configFile, connectorConfig(port, keyFile, metrics, engines));
+  await writeFile(configFile, connectorConfig(port, keyFile, metrics, engines) + config);
   const connector = crew.start({
     name: "connector",
     command: process.execPath,
-    args: [CONNECTOR, "run", "--config", configFile],
+    args: [CONNECTOR, "run", "--config", configFile, ...args],
     ipc: true,
   });
   await connector.ready(CONNECTOR_READY_MS);
   await answers(port, "/health", CONNECTOR_READY_MS, signal);
 
   const target = (model: string): Target => ({ port, model, authorization: `Bearer ${key}` });
-  return { name: "product", chat: target("heartcode-default"), embed: target("heartcode-embed") };
+  return { name: "product", connector, chat: target("heartcode-default"), embed: target("heartcode-embed") };
 }
 
 /** The backend is never asked: the key is the edge's own. */

@@ -89,9 +89,11 @@ describe("an answer", () => {
         "content-type": "application/json",
       },
     });
+    const owner = spans[0]!.attributes["heartcode.tenant"];
+    expect(owner).toMatch(/^[0-9a-f]{16}$/);
     for (const { attributes } of spans) {
       expect(attributes).toMatchObject({
-        "langfuse.user.id": attributes["heartcode.tenant"],
+        "langfuse.user.id": owner,
         "langfuse.trace.name": "chat heartcode-default",
         "langfuse.trace.tags": ["premium"],
       });
