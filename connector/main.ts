@@ -9,7 +9,9 @@ import { isWell, tellRows } from "./ops/doctor.ts";
 import { Instruments } from "./ops/instruments.ts";
 import { askStatus, tellStatus } from "./ops/live.ts";
 import { openLog } from "./ops/log.ts";
+import { ServiceError } from "./ops/service.ts";
 import { reportToSystemd } from "./ops/systemd.ts";
+import { type ServiceOptions, service } from "./service-command.ts";
 import { generateKey, KeyFileError } from "./uplink/key.ts";
 
 /** To the beginning of an empty screen. */
@@ -115,6 +117,34 @@ command("status", "the live view of a running connector, asked over its metrics.
       else await watch(tell, options.json === true ? "" : CLEAR);
     } catch (error) {
       fail(EXIT.failed, (error as Error).message);
+    }
+  });
+
+command("service", "prints the systemd unit of the connector, or of a self-hosted edge; installs or removes it", [
+  "service --config /etc/heartcode/connector.yaml",
+  "service --config /etc/heartcode/connector.yaml --install",
+  "service --uninstall",
+  "service --edge --port 4000",
+])
+  .option("--config <file>", "the connector's configuration (YAML)", "/etc/heartcode/connector.yaml")
+  .option("--key <file>", "its private key; the service gets it as a credential", "/etc/heartcode/connector.key")
+  .option("--edge", "the unit of the self-hosted edge instead")
+  .option("--folder <folder>", "with --edge: the repository (default: the one that this program is part of)")
+  .option("--host <address>", "with --edge: address to listen on", "127.0.0.1")
+  .option("--port <port>", "with --edge: port to listen on", "4000")
+  .option("--connector-keys <file>", "with --edge: JWK set of the connectors", "/etc/heartcode/connector-keys.json")
+  .addOption(new Option("--install", "writes the unit; never over one that says something else").conflicts("uninstall"))
+  .option("--uninstall", "removes what --install has written")
+  .option("--replace", "with --install: over one that says something else")
+  .option("--directory <folder>", "where units are", "/etc/systemd/system")
+  .action(async (options: ServiceOptions) => {
+    try {
+      const { out, warnings } = await service(options, process.execPath, process.argv[1] ?? "");
+      console.log(out.join("\n"));
+      for (const warning of warnings) console.error(`note: ${warning}`);
+    } catch (error) {
+      if (error instanceof ServiceError) fail(EXIT.failed, error.message);
+      throw error;
     }
   });
 

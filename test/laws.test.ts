@@ -74,6 +74,7 @@ describe("the import laws", () => {
       "connector/connector.ts",
       "connector/diagnose.ts",
       "connector/main.ts",
+      "connector/service-command.ts",
     ];
     const rows = [...IMPORTS.get("edge")!, ...IMPORTS.get("connector")!].filter(
       (row) => row.isOurs && roomOf(row.file) !== null && treeOf(row.target) !== "shared",
@@ -116,7 +117,7 @@ const PURE = [
   /^edge\/api\/(agree|client-address|members|scan|schema)\.ts$/,
   /^connector\/uplink\/(session|backoff|record)\.ts$/,
   /^connector\/config-told\.ts$/,
-  /^connector\/ops\/(announcer|columns|rate|rates|readiness|troubles)\.ts$/,
+  /^connector\/ops\/(announcer|columns|rate|rates|readiness|troubles|units)\.ts$/,
   /^connector\/exchange\//,
   /^connector\/dialect\//,
   /^connector\/ops\/(observers|exchange-log|traceparent|trace-attributes|trace-content)\.ts$/,

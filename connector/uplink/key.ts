@@ -92,9 +92,7 @@ async function readKey(file: string): Promise<{ kid: string; key: CryptoKey | Ui
       throw new KeyFileError(`${file} does not exist; make it with: npm run connector -- keygen --id ID --out ${file}`);
     }
     const hint =
-      code === "EACCES"
-        ? `; in a service that systemd starts, edge.key_file is \${CREDENTIALS_DIRECTORY}/connector.key`
-        : "";
+      code === "EACCES" ? "; a service of systemd reads its credential, as config/cloud/connector.yaml shows" : "";
     throw new KeyFileError(`${file} cannot be read: ${code ?? String(error)}${hint}`);
   }
   try {

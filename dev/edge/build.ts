@@ -1,7 +1,7 @@
 // The production bundle of the Worker, made by wrangler exactly as a deploy would make it, and kept until a source changes.
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 
@@ -26,6 +26,8 @@ export async function buildWorker(): Promise<string> {
     const { stderr, stdout } = error as { stderr?: string; stdout?: string };
     throw new Error(`the Worker does not build:\n${(stderr || stdout || String(error)).trim()}`);
   }
+  // A service runs what somebody else has built.
+  await chmod(draft, 0o755);
   // Two builds may have run at once: the first to arrive wins, both are the same.
   await rename(draft, folder).catch(() => rm(draft, { recursive: true, force: true }));
   return folder;

@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { loadEnvFile } from "node:process";
 import { Command, Option } from "commander";
+import { senderOf } from "../../connector/ops/systemd.ts";
 import { readSettings, SETTING_NAMES } from "../../edge/settings.ts";
 import { number, readCommand } from "../cli.ts";
 import { buildWorker } from "./build.ts";
@@ -116,12 +117,16 @@ function readEnvironment(): Record<string, string> {
 const settings = readEnvironment();
 let edge: RunningEdge | undefined;
 let stopping = false;
+const tell = (_: object, message: string): void => log(message);
+const systemd = senderOf(process.env, { info: tell, warn: tell, error: tell });
 
 async function stop(drainSeconds: number): Promise<void> {
   // The second signal: no more patience.
   if (stopping) drainSeconds = 0;
   stopping = true;
+  systemd?.send(["STOPPING=1"]);
   await edge?.stop(drainSeconds * 1000);
+  await systemd?.flushed();
   process.exit(0);
 }
 process.on("SIGTERM", () => void stop(given.drain));
@@ -159,6 +164,7 @@ try {
   });
   const redirect = edge.redirectPort === null ? "" : `, redirect on port ${edge.redirectPort}`;
   console.log(`edge listening on ${edge.url}${redirect}`);
+  systemd?.send(["READY=1", `STATUS=listening on ${edge.url}`]);
   process.send?.({ ready: true, port: edge.port, pid: edge.pid, redirectPort: edge.redirectPort });
 } catch (error) {
   fail((error as Error).message);

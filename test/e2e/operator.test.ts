@@ -317,7 +317,7 @@ describe("keygen", () => {
 });
 
 describe("help", () => {
-  const commands = ["run", "keygen", "validate", "doctor", "status"];
+  const commands = ["run", "keygen", "validate", "doctor", "status", "service"];
   test.each(commands)("of %s has examples and the exit codes", async (command) => {
     const { code, out } = await connector(command, "--help");
     expect(code).toBe(0);
