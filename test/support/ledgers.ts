@@ -246,7 +246,7 @@ export function play(desk: Desk, move: Move): void {
       desk.reset();
       break;
     default:
-      move.do satisfies never;
+      move satisfies never;
   }
 }
 
