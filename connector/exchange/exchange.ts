@@ -36,6 +36,7 @@ export class Exchange {
   #lane: Lane | null = null;
   #head: { status: number; headers: HeaderPairs } | null = null;
   #end: End | null = null;
+  #attempt: number;
   #sent = 0;
   #paused = false;
 
@@ -43,6 +44,7 @@ export class Exchange {
   constructor(open: Open, onOver: (exchange: Exchange) => void) {
     this.open = open;
     this.#onOver = onOver;
+    this.#attempt = open.attempt;
     this.#body = new Uint8Array(open.length);
   }
 
@@ -110,8 +112,10 @@ export class Exchange {
     this.#service?.begin(body);
   }
 
-  /** The hub sends the body once more from its beginning. */
-  rewindBody(): void {
+  /** The hub opens it once more, and sends the body from its beginning: END answers the latest OPEN. */
+  reopened(attempt: number): void {
+    this.#attempt = attempt;
+    if (this.#end !== null) this.#end = { ...this.#end, attempt };
     if (!this.isBodyComplete) this.#bodyBytes = 0;
   }
 
@@ -190,7 +194,7 @@ export class Exchange {
     const service = this.#service;
     this.#end = {
       exchange: this.id,
-      attempt: this.open.attempt,
+      attempt: this.#attempt,
       outcome,
       bytes: this.answer.end,
       usage: service?.usage() ?? null,

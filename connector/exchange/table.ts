@@ -65,7 +65,7 @@ export class ExchangeTable implements Host {
 
   open(open: Open, lane: Lane): Guest | null {
     const known = this.#rows.get(open.exchange);
-    if (known !== undefined) return this.#again(known, lane);
+    if (known !== undefined) return this.#again(known, open.attempt, lane);
     if (open.length > MAX_BODY_BYTES || this.#bodies + open.length > BODIES_BYTES) {
       lane.refuse({ code: open.length > MAX_BODY_BYTES ? "request_too_large" : "queue_full", retryable: true });
       return null;
@@ -123,16 +123,17 @@ export class ExchangeTable implements Host {
   }
 
   /** An id that is opened twice is served once. */
-  #again(row: Row, lane: Lane): Guest | null {
-    if (!row.exchange.canResume(0)) {
+  #again(row: Row, attempt: number, lane: Lane): Guest | null {
+    const { exchange } = row;
+    if (!exchange.canResume(0)) {
       lane.refuse({ code: "unknown_exchange", retryable: false });
       return null;
     }
     row.orphanedAt = null;
-    row.exchange.bind(lane, 0, true);
-    // The body comes again from its beginning; of one that is complete nothing more is taken.
-    row.exchange.rewindBody();
-    return this.#guest(row.exchange, lane, false);
+    exchange.reopened(attempt);
+    if (exchange.end !== null) this.#unsettled.set(exchange.id, exchange.end);
+    exchange.bind(lane, 0, true);
+    return this.#guest(exchange, lane, false);
   }
 
   /** The exchange as one socket sees it. A socket that does not carry it any more has no say. */

@@ -17,9 +17,10 @@ export type Entry =
       expiresAt: number,
       rates: readonly [rpm: number, tpm: number, tokensPerDay: number],
     ]
+  | readonly [what: "accept", id: string]
   | readonly [what: "settle", id: string, used: number, at: number]
   | readonly [what: "reopen", id: string, attempt: number]
-  | readonly [what: "hasten", id: string, until: number, forfeit: number];
+  | readonly [what: "hasten", id: string, until: number];
 
 /** Ledgers at rest, where this object does not have them in memory. */
 export type LoadLedger = (digest: string) => LedgerState | null;
@@ -53,7 +54,7 @@ export class Books {
   }
 
   standing(digest: string, rates: Rates, now: number): Standing {
-    return this.#ledger(digest, rates, now).standing(now);
+    return this.#ledger(digest, rates, now).standing(now, rates);
   }
 
   check(digest: string, rates: Rates, tokens: number, now: number): Denial | null {
@@ -72,6 +73,9 @@ export class Books {
         this.#dirty.add(digest);
         return null;
       }
+      case "accept":
+        this.#of(entry[1])?.accept(entry[1]);
+        return null;
       case "settle": {
         const [, id, used, at] = entry;
         const lease = this.#of(id)?.settle(id, used, at) ?? null;
@@ -82,7 +86,7 @@ export class Books {
         this.#of(entry[1])?.reopen(entry[1], entry[2]);
         return null;
       case "hasten":
-        this.#of(entry[1])?.hasten(entry[1], entry[2], entry[3]);
+        this.#of(entry[1])?.hasten(entry[1], entry[2]);
         return null;
       default: {
         const never: never = entry;

@@ -51,7 +51,7 @@ const MASTER: Account = { keyId: "master", userId: "master", tier: "admin", ageV
 const LATE_END_MS = 60_000;
 /** A connector that lost an exchange has so long to come back and say what it used. */
 const ORPHAN_MS = 60_000;
-/** Of the most recently used keys. */
+/** Of the keys that came last. */
 const MOST_KEYS_SHOWN = 50;
 /** Between two writings of the ledgers as a whole, while entries come. */
 const CHECKPOINT_MS = 5_000;
@@ -133,11 +133,14 @@ export class Gate {
     if (this.#books.has(id)) this.#write(["settle", id, 0, this.#options.now()]);
   }
 
-  /** Who answered for it is lost, or its client is. It costs what was reserved, if nobody ever says what it used. */
-  orphaned(id: string, wasAccepted: boolean): void {
-    const lease = this.#books.lease(id);
-    if (lease === undefined) return;
-    this.#write(["hasten", id, this.#options.now() + ORPHAN_MS, wasAccepted ? lease.tokens : 0]);
+  /** A connector answers for it. From now on it costs what was reserved, if nobody ever says what it used. */
+  accepted(id: string): void {
+    if (this.#books.has(id)) this.#write(["accept", id]);
+  }
+
+  /** Who answered for it is lost, or its client is. */
+  orphaned(id: string): void {
+    if (this.#books.has(id)) this.#write(["hasten", id, this.#options.now() + ORPHAN_MS]);
   }
 
   reopened(id: string, attempt: number): void {
@@ -175,7 +178,7 @@ export class Gate {
   }
 
   status(now: number): GateStatus {
-    const keys = [...this.#books.keys()].map(([digest, ledger]) => ({
+    const keys = [...this.#books.keys()].slice(-MOST_KEYS_SHOWN).map(([digest, ledger]) => ({
       key: digest.slice(0, TENANT_LENGTH),
       leases: ledger.leases.size,
       standing: ledger.standing(now),
@@ -190,7 +193,7 @@ export class Gate {
       completion_tokens: completionTokens,
       expired,
       forfeited_tokens: forfeited,
-      keys: keys.slice(-MOST_KEYS_SHOWN),
+      keys,
     };
   }
 
@@ -217,8 +220,10 @@ export class Gate {
     const limits = limitsOf(account, tiers);
     const estimate = this.#estimates.of(request.target, request.demand.promptBytes);
     const demand = demandOf(request.demand, limits, estimate);
-    // A hub that was lost before it answered is asked again: the exchange was let in already.
-    if (!this.#books.has(request.id)) {
+    if (this.#books.has(request.id)) {
+      // A hub that was lost before it answered is asked again: the exchange was let in already, and is opened from the first.
+      this.#write(["reopen", request.id, 1]);
+    } else {
       const denial = this.#books.check(digest, limits, demand.tokens, now);
       if (denial !== null) {
         this.#denials[denial.kind] += 1;

@@ -21,6 +21,7 @@ export function limitHeaders({ requests, tokens, day }: Standing): HeaderPairs {
 /** Go's form of a duration, as OpenAI sends it: `6ms`, `1.78s`, `1m30s`, `6m0s`, `23h59m59s`. */
 export function duration(ms: number): string {
   const whole = Math.ceil(ms);
+  if (whole === 0) return "0s";
   if (whole < 1_000) return `${whole}ms`;
   const hours = Math.floor(whole / 3_600_000);
   const minutes = Math.floor((whole % 3_600_000) / 60_000);

@@ -2,8 +2,10 @@
 // that runs. Pure: every change is an entry with its time, and the same entries give the same ledger again.
 //
 // The promise (a property in the tests): count each exchange, with the tokens that it used, at the time of its admission; then in
-// every interval the sum is at most the limit plus what refills in it. A lease that settles below its reservation gives tokens
-// back only as far as the bucket would be fuller today had it reserved no more than it used: what has overflowed since is gone.
+// every interval the sum is at most the limit plus what refills in it, and what was used beyond reservations. A lease that
+// settles below its reservation gives back exactly as much as the bucket would be fuller today had it reserved no more than it
+// used: what would have overflowed since is gone. For that the ledger knows the highest levels of the past: one for each open
+// lease, from its admission to the admission of the next one.
 import { available, type Bucket, fullBucket, refill, UNITS, waitMs } from "./bucket.ts";
 import type { Limits } from "./tiers.ts";
 
@@ -26,9 +28,9 @@ export interface Lease {
   attempt: number;
   /** ms; from then on nobody is waited for. */
   expiresAt: number;
-  /** What it costs if nobody settles it. */
+  /** What it costs if nobody settles it: nothing until a connector answers for it. */
   forfeit: number;
-  /** Units; the highest level of the token bucket since admission. */
+  /** Units; the highest level of the token bucket from admission until the next one's admission. */
   peak: number;
 }
 
@@ -74,7 +76,10 @@ export class Ledger {
   readonly #tokens: Bucket;
   #day: number;
   #used: number;
+  /** In the order of admission. */
   readonly #leases = new Map<string, Lease>();
+  /** The one that sees the bucket now. */
+  #newest: Lease | null = null;
 
   private constructor(state: LedgerState) {
     this.#rates = state.rates;
@@ -82,7 +87,7 @@ export class Ledger {
     this.#tokens = { ...state.tokens };
     this.#day = state.day;
     this.#used = state.used;
-    for (const lease of state.leases) this.#leases.set(lease.id, { ...lease });
+    for (const lease of state.leases) this.#add({ ...lease });
   }
 
   static fresh(rates: Rates, now: number): Ledger {
@@ -99,17 +104,18 @@ export class Ledger {
     return this.#leases;
   }
 
-  /** Without effect on what it says later. */
-  standing(now: number): Standing {
+  /** Takes nothing. @param rates of today; without them the ledger's last ones hold. */
+  standing(now: number, rates: Rates = this.#rates): Standing {
+    this.#rates = rates;
     this.#advance(now);
-    const { rpm, tpm, tokensPerDay } = this.#rates;
+    const { rpm, tpm, tokensPerDay } = rates;
     return {
       requests: allowance(this.#requests, rpm, now),
       tokens: allowance(this.#tokens, tpm, now),
       day: {
         limit: tokensPerDay,
         remaining: Math.max(0, tokensPerDay - this.#used),
-        resetMs: this.#used === 0 ? 0 : untilTomorrow(now),
+        resetMs: this.#used === 0 ? 0 : this.#tomorrow(now),
       },
     };
   }
@@ -123,7 +129,7 @@ export class Ledger {
     if (tooLarge !== null)
       return { kind: "too_large", limit: tooLarge, used: 0, requested: tokens, retryAfterMs: null };
     if (this.#used + tokens > tokensPerDay) {
-      const retryAfterMs = untilTomorrow(now);
+      const retryAfterMs = this.#tomorrow(now);
       return { kind: "daily", limit: tokensPerDay, used: this.#used, requested: tokens, retryAfterMs };
     }
     const forRequests = waitMs(this.#requests, rpm, 1, now);
@@ -142,8 +148,7 @@ export class Ledger {
     this.#requests.level -= UNITS;
     this.#tokens.level -= lease.tokens * UNITS;
     this.#used += lease.tokens;
-    const own = { day: this.#day, attempt: 1, forfeit: lease.tokens, peak: this.#tokens.level };
-    this.#leases.set(lease.id, { ...lease, ...own });
+    this.#add({ ...lease, day: this.#day, attempt: 1, forfeit: 0, peak: this.#tokens.level });
   }
 
   /** An exchange is over. Null: there is no such lease (any more), so that a second END changes nothing. */
@@ -151,15 +156,18 @@ export class Ledger {
     const lease = this.#leases.get(id);
     if (lease === undefined) return null;
     this.#advance(now);
-    this.#leases.delete(id);
-    if (lease.day === this.#day) this.#used += used - lease.tokens;
-    const capacity = this.#rates.tpm * UNITS;
+    if (lease.day === this.#day) this.#used = Math.max(0, this.#used + used - lease.tokens);
     const unused = (lease.tokens - used) * UNITS;
-    const back = unused <= 0 ? unused : Math.max(0, Math.min(unused, capacity - lease.peak));
-    this.#tokens.level = Math.min(capacity, this.#tokens.level + back);
-    // Seen from here the others, too, had a fuller bucket.
-    if (back > 0) for (const other of this.#leases.values()) other.peak = Math.min(capacity, other.peak + back);
+    if (unused <= 0) this.#tokens.level += unused;
+    else this.#giveBack(lease, unused);
+    this.#remove(lease);
     return lease;
+  }
+
+  /** A connector answers for it. */
+  accept(id: string): void {
+    const lease = this.#leases.get(id);
+    if (lease !== undefined) lease.forfeit = lease.tokens;
   }
 
   /** The exchange is opened anew: only the END of this attempt counts. */
@@ -168,12 +176,10 @@ export class Ledger {
     if (lease !== undefined) lease.attempt = attempt;
   }
 
-  /** Nobody may be left to settle it: waits no longer than `until` and costs `forfeit` then. */
-  hasten(id: string, until: number, forfeit: number): void {
+  /** Nobody may be left to settle it: waits no longer than `until`. */
+  hasten(id: string, until: number): void {
     const lease = this.#leases.get(id);
-    if (lease === undefined) return;
-    lease.expiresAt = Math.min(lease.expiresAt, until);
-    lease.forfeit = forfeit;
+    if (lease !== undefined) lease.expiresAt = Math.min(lease.expiresAt, until);
   }
 
   rest(): LedgerState {
@@ -191,11 +197,50 @@ export class Ledger {
     refill(this.#requests, this.#rates.rpm, now);
     refill(this.#tokens, this.#rates.tpm, now);
     const { level } = this.#tokens;
-    for (const lease of this.#leases.values()) if (lease.peak < level) lease.peak = level;
-    // A clock that was set back does not open a new day.
-    if (dayOf(now) <= this.#day) return;
-    this.#day = dayOf(now);
-    this.#used = 0;
+    if (this.#newest !== null && this.#newest.peak < level) this.#newest.peak = level;
+    const day = dayOf(now);
+    if (day === this.#day) return;
+    if (day > this.#day) this.#used = 0;
+    // A clock that was set back does not open a new day; but no key waits for a day that came by mistake.
+    else if (day >= this.#day - 1) return;
+    this.#day = day;
+  }
+
+  /** Lifts all levels since the lease's admission, each as far as there was room under the capacity then. */
+  #giveBack(lease: Lease, unused: number): void {
+    const capacity = this.#rates.tpm * UNITS;
+    let highest = Number.NEGATIVE_INFINITY;
+    let lift = unused;
+    let isSince = false;
+    for (const one of this.#leases.values()) {
+      isSince ||= one === lease;
+      if (!isSince) continue;
+      highest = Math.max(highest, one.peak);
+      lift = Math.max(0, Math.min(unused, capacity - highest));
+      one.peak += lift;
+    }
+    this.#tokens.level = Math.min(capacity, this.#tokens.level + lift);
+  }
+
+  #add(lease: Lease): void {
+    this.#leases.set(lease.id, lease);
+    this.#newest = lease;
+  }
+
+  /** What it saw is seen by the one before it, if that still matters to anyone. */
+  #remove(lease: Lease): void {
+    let before: Lease | null = null;
+    for (const one of this.#leases.values()) {
+      if (one === lease) break;
+      before = one;
+    }
+    if (before !== null && before.peak < lease.peak) before.peak = lease.peak;
+    this.#leases.delete(lease.id);
+    if (this.#newest === lease) this.#newest = before;
+  }
+
+  #tomorrow(now: number): number {
+    return (this.#day + 1) * DAY_MS - now;
   }
 }
 
@@ -205,8 +250,4 @@ function allowance(bucket: Bucket, limit: number, now: number): Allowance {
 
 export function dayOf(now: number): number {
   return Math.floor(now / DAY_MS);
-}
-
-function untilTomorrow(now: number): number {
-  return (dayOf(now) + 1) * DAY_MS - now;
 }

@@ -2,6 +2,7 @@
 import type { PublicFailure } from "../../shared/errors.ts";
 import type { Demand } from "../../shared/hop.ts";
 import type { End } from "../../shared/wire/messages.ts";
+import { MAX_LIMIT } from "./bucket.ts";
 import type { Estimate } from "./estimate.ts";
 import type { Lease } from "./ledger.ts";
 import type { Limits } from "./tiers.ts";
@@ -57,6 +58,7 @@ function overTier(asked: number, most: number): PublicFailure {
  * nothing is charged; where it is complete and the engine keeps silent about its use, what was reserved is.
  */
 export function usedBy({ usage, outcome }: End, lease: Lease): number {
-  if (usage !== null) return usage.prompt_tokens + usage.completion_tokens;
+  // An engine's figure beyond all limits is a defect of the engine.
+  if (usage !== null) return Math.min(usage.prompt_tokens + usage.completion_tokens, MAX_LIMIT);
   return outcome === "complete" ? lease.tokens : 0;
 }

@@ -44,7 +44,8 @@ export abstract class HubObject<Env> extends DurableObject<Env> {
       events: {
         settle: (end) => this.gate.settle(end),
         unserved: (id) => this.gate.unserved(id),
-        orphaned: (id, wasAccepted) => this.gate.orphaned(id, wasAccepted),
+        accepted: (id) => this.gate.accepted(id),
+        orphaned: (id) => this.gate.orphaned(id),
         reopened: (id, attempt) => this.gate.reopened(id, attempt),
         commit: () => this.gate.commit(),
         over: (exchange) => this.#over(exchange),
@@ -124,13 +125,7 @@ export abstract class HubObject<Env> extends DurableObject<Env> {
   };
 
   async #exchange(request: Request, asked: ExchangeRequest): Promise<Response> {
-    const askedAt = Date.now();
-    const admission = await this.gate.admit(asked);
-    const gateMs = Date.now() - askedAt;
-    if ("failure" in admission) {
-      logRefusal(asked, admission, gateMs);
-      return failed(admission.failure);
-    }
+    // Before the gate: a body that breaks off must not leave a lease behind.
     const inHeader = request.headers.get(BODY_HEADER);
     let body: Spool;
     let length: number;
@@ -141,7 +136,15 @@ export abstract class HubObject<Env> extends DurableObject<Env> {
       length = Number(request.headers.get("content-length"));
       body = length <= BODY_AHEAD_BYTES ? Spool.of(new Uint8Array(await request.arrayBuffer())) : new Spool();
     }
+    const askedAt = Date.now();
+    const admission = await this.gate.admit(asked);
+    const gateMs = Date.now() - askedAt;
+    if ("failure" in admission) {
+      logRefusal(asked, admission, gateMs);
+      return failed(admission.failure);
+    }
     if (request.signal.aborted) {
+      // It left while its key was looked up.
       this.gate.unserved(asked.id);
       return failed({ code: "internal_error" });
     }
@@ -231,8 +234,9 @@ export abstract class HubObject<Env> extends DurableObject<Env> {
     setTimeout(() => {
       this.#ticking = false;
       const now = Date.now();
-      this.gate.tick(now, this.board.running === 0);
+      // First what runs: what it gives up is settled, and that is written down below.
       this.board.tick(now);
+      this.gate.tick(now, this.board.running === 0);
       this.wakeForExpiry();
       this.#tickWhileBusy();
     }, TICK_MS);

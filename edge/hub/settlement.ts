@@ -10,8 +10,10 @@ export interface SettlementEvents {
   settle(end: End): void;
   /** It is over, and no connector has answered for it. */
   unserved(id: string): void;
-  /** Its client or its connector is gone, and END may never come. @param wasAccepted a connector answered for it. */
-  orphaned(id: string, wasAccepted: boolean): void;
+  /** A connector answers for it. Need not be on disk before anything leaves. */
+  accepted(id: string): void;
+  /** Its client or its connector is gone, and END may never come. */
+  orphaned(id: string): void;
   /** It is opened once more: only the END of this attempt counts. */
   reopened(id: string, attempt: number): void;
   /** Something of it leaves the hub now. */
@@ -42,13 +44,17 @@ export class Settlement {
   unanswered({ id, owner, link }: Exchange): void {
     // What was opened may run, although its ACCEPT has not come.
     if (owner === null && link === null) this.#events.unserved(id);
-    else this.#events.orphaned(id, owner !== null);
+    else this.#events.orphaned(id);
   }
 
   opened({ id, attempts }: Exchange): void {
     if (attempts === 1) return;
     this.#events.reopened(id, attempts);
     this.commit();
+  }
+
+  accepted({ id }: Exchange): void {
+    this.#events.accepted(id);
   }
 
   over(exchange: Exchange): void {

@@ -177,6 +177,7 @@ export class Switchboard {
     exchange.state = "accepted";
     exchange.detachedUntil = null;
     exchange.deadline = Number.POSITIVE_INFINITY;
+    if (exchange.owner === null) this.settlement.accepted(exchange);
     exchange.owner ??= { connector: link.state.connector, instance: link.state.instance ?? "" };
     exchange.reader.accepted();
     letGoOfSent(exchange);

@@ -47,6 +47,7 @@ export class HostileWorld {
     events: {
       settle: () => {},
       unserved: () => {},
+      accepted: () => {},
       orphaned: () => {},
       reopened: () => {},
       commit: () => {},

@@ -347,6 +347,7 @@ export class World {
           this.settled.set(run, end);
         },
         unserved: () => {},
+        accepted: () => {},
         orphaned: () => {},
         reopened: () => {},
         commit: () => {},

@@ -105,4 +105,17 @@ describe("an exchange of the table", () => {
     table.settled("x");
     expect(table.unsettled()).toEqual([]);
   });
+
+  test("that is opened a second time answers the latest OPEN, also if it was over by then", () => {
+    const first = lane();
+    table.open(OPEN, first.made)!.detached();
+    const second = lane();
+    table.open({ ...OPEN, attempt: 2 }, second.made)!.detached();
+    running.over("complete", null);
+    expect(table.unsettled()).toEqual([expect.objectContaining({ exchange: "x", attempt: 2 })]);
+    const third = lane();
+    table.open({ ...OPEN, attempt: 3 }, third.made);
+    expect(third.told).toContain("end");
+    expect(table.unsettled()).toEqual([expect.objectContaining({ exchange: "x", attempt: 3 })]);
+  });
 });
