@@ -1,0 +1,106 @@
+// The examples of docs/api.md, taken from the page and run as a reader would run them.
+import { execFile, spawnSync } from "node:child_process";
+import { mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { DEFAULT_TIERS } from "../../edge/gate/tiers.ts";
+import { ENDPOINTS, PUBLIC_MODELS } from "../../shared/openai.ts";
+import { useStack } from "../support/stack.ts";
+
+const ROOT = resolve(import.meta.dirname, "../..");
+const PAGE = await readFile(join(ROOT, "docs/api.md"), "utf8");
+const BASE = "http://127.0.0.1:4000";
+const run = promisify(execFile);
+
+const stack = useStack({
+  fleet: ["--chat", "0x2", "--embed", "0x1", "--tokens-per-second", "0", "--first-token-ms", "0"],
+  // As they are by default: the page tells of them.
+  edge: { TIERS: "" },
+});
+
+type Language = "sh" | "python" | "ts";
+
+interface Example {
+  readonly language: Language;
+  readonly line: number;
+  /** A pattern that its output must match. */
+  readonly prints: string | undefined;
+  readonly code: string;
+}
+
+const EXAMPLES: readonly Example[] = [
+  ...PAGE.matchAll(/(?:<!-- prints: (?<prints>.+) -->\n)?```(?<language>sh|python|ts)\n(?<code>[\s\S]*?)```/g),
+].map(({ index, groups }) => ({
+  language: groups!["language"] as Language,
+  line: PAGE.slice(0, index).split("\n").length,
+  prints: groups!["prints"],
+  code: groups!["code"]!,
+}));
+
+const hasPython = spawnSync("python3", ["-c", "import openai"], { stdio: "ignore" }).status === 0;
+const hasCurl = spawnSync("curl", ["--version"], { stdio: "ignore" }).status === 0;
+const isLeftOut = ({ language }: Example) => (language === "python" && !hasPython) || (language === "sh" && !hasCurl);
+
+let directory: string;
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), "heartcode-"));
+  await symlink(join(ROOT, "node_modules"), join(directory, "node_modules"));
+});
+afterAll(async () => {
+  await rm(directory, { recursive: true, force: true });
+});
+
+describe("an example of docs/api.md", () => {
+  test("is there for each language, and says what it prints", () => {
+    for (const language of ["sh", "python", "ts"]) {
+      expect(EXAMPLES.filter((example) => example.language === language).length).toBeGreaterThan(3);
+    }
+    expect(EXAMPLES.filter(({ prints }) => prints === undefined)).toEqual([]);
+    expect(PAGE.match(/^```\w/gm)).toHaveLength(EXAMPLES.length);
+  });
+
+  const here = EXAMPLES.filter((example) => !isLeftOut(example));
+  test.each(here)(
+    "in $language at line $line runs and prints what it says",
+    async ({ language, line, prints, code }) => {
+      const { command, suffix } = COMMANDS[language];
+      const file = join(directory, `example-${line}.${suffix}`);
+      expect(code).toContain(BASE);
+      await writeFile(file, code.replaceAll(BASE, stack().url));
+      const { stdout } = await run(command, [file], { cwd: directory, timeout: 30_000 });
+      expect(stdout).toMatch(new RegExp(prints!));
+    },
+  );
+  for (const { language, line } of EXAMPLES.filter(isLeftOut)) {
+    test.skip(`in ${language} at line ${line} is left out: ${language === "sh" ? "curl" : "python3 with the package openai"} is not here`, () => {});
+  }
+});
+
+const COMMANDS: Readonly<Record<Language, { readonly command: string; readonly suffix: string }>> = {
+  sh: { command: "sh", suffix: "sh" },
+  python: { command: "python3", suffix: "py" },
+  ts: { command: process.execPath, suffix: "mts" },
+};
+
+describe("the tables of docs/api.md", () => {
+  test("have every endpoint and every model", () => {
+    for (const { method, path } of ENDPOINTS) expect(PAGE).toContain(`\`${method} ${path}\``);
+    for (const { id } of PUBLIC_MODELS) expect(PAGE).toContain(`\`${id}\``);
+  });
+
+  test("have the limits of every tier", () => {
+    const text = (value: number) => value.toLocaleString("en-US");
+    for (const [tier, limits] of Object.entries(DEFAULT_TIERS)) {
+      const cells = [limits.rpm, limits.tpm, limits.tokensPerDay, limits.defaultMaxTokens].map(text);
+      expect(PAGE).toContain(`| ${tier} | ${cells.join(" | ")} |`);
+    }
+  });
+
+  test("lead to pages that are there", async () => {
+    const links = [...PAGE.matchAll(/\]\(([\w./-]+)\)/g)].map(([, link]) => link!);
+    expect(links.length).toBeGreaterThan(0);
+    for (const link of links) await expect(readFile(join(ROOT, "docs", link), "utf8")).resolves.not.toBe("");
+  });
+});
