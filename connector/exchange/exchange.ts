@@ -38,12 +38,14 @@ export class Exchange {
   #end: End | null = null;
   #sent = 0;
   #paused = false;
+  #attempt: number;
 
   /** @param onOver END is known: to be kept until it is settled. */
   constructor(open: Open, onOver: (exchange: Exchange) => void) {
     this.open = open;
     this.#onOver = onOver;
     this.#body = new Uint8Array(open.length);
+    this.#attempt = open.attempt;
   }
 
   get id(): string {
@@ -83,6 +85,8 @@ export class Exchange {
 
   /** Goes on, or begins, on a lane. */
   bind(lane: Lane, from: number, withHead: boolean): void {
+    // Where it was before nobody listens any more, whatever that socket believes.
+    if (this.#lane !== lane) this.#lane?.close();
     this.#lane = lane;
     this.#sent = from;
     lane.accept();
@@ -110,8 +114,10 @@ export class Exchange {
     this.#service?.begin(body);
   }
 
-  /** The hub sends the body once more from its beginning. */
-  rewindBody(): void {
+  /** The hub opens it once more: END is to name the last attempt, and the body comes from its beginning. */
+  reopen(attempt: number): void {
+    this.#attempt = Math.max(attempt, this.#attempt);
+    if (this.#end !== null) this.#end = { ...this.#end, attempt: this.#attempt };
     if (!this.isBodyComplete) this.#bodyBytes = 0;
   }
 
@@ -190,7 +196,7 @@ export class Exchange {
     const service = this.#service;
     this.#end = {
       exchange: this.id,
-      attempt: this.open.attempt,
+      attempt: this.#attempt,
       outcome,
       bytes: this.answer.end,
       usage: service?.usage() ?? null,
