@@ -29,6 +29,7 @@ interface App {
 /** Of a path that nothing serves, as much is logged. */
 const MOST_PATH = 128;
 
+const AbortHub = z.object({ shard: z.number().int().min(0) });
 const Purge = z.object({ key_sha256: z.string().regex(/^[0-9a-f]{64}$/) });
 
 export function createApp(): Hono<App> {
@@ -91,6 +92,19 @@ export function createApp(): Hono<App> {
     // The raw key is not known here, and a purge does not need it.
     await hub(c, { mode: "backend", key: "", digest }).purge(digest);
     return answered(c, { purged: true });
+  });
+
+  // Development only; without DEV_FAULTS there is no such path.
+  app.post("/admin/dev/abort-hub", async (c) => {
+    const { devFaults, shards } = settingsOf(c);
+    if (!devFaults) throw new Failure("not_found");
+    const asked = AbortHub.safeParse(await c.req.json().catch(() => null));
+    if (!asked.success || asked.data.shard >= shards) throw new Failure("invalid_request", { param: "shard" });
+    // An object that aborts answers nobody.
+    await hubOf(c.env, asked.data.shard)
+      .devAbort()
+      .catch(() => {});
+    return answered(c, { aborted: asked.data.shard });
   });
 
   app.notFound((c) => {

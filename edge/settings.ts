@@ -67,6 +67,7 @@ const Schema = z
     HEARTCODE_BACKEND_TIMEOUT: z.coerce.number().min(0.1).max(120).default(10),
     TRUSTED_PROXIES: Networks.default([]),
     TIERS: TierTable.default(DEFAULT_TIERS),
+    DEV_FAULTS: z.enum(["", "0", "1"]).default(""),
   })
   .refine((env) => env.AUTH_MODE !== "master-key" || env.MASTER_KEY.length >= 8, {
     path: ["MASTER_KEY"],
@@ -81,6 +82,8 @@ export interface Settings {
   readonly shards: number;
   readonly backendTimeoutMs: number;
   readonly tiers: Tiers;
+  /** Development only: hubs may be aborted by request. Never set where clients are served. */
+  readonly devFaults: boolean;
   /** Whose `X-Forwarded-For` is believed. */
   readonly trustedProxies: readonly Network[];
 }
@@ -104,6 +107,7 @@ export function readSettings(env: Readonly<Record<string, unknown>>): Settings {
     shards: data.HUB_SHARDS,
     backendTimeoutMs: data.HEARTCODE_BACKEND_TIMEOUT * 1000,
     tiers: data.TIERS,
+    devFaults: data.DEV_FAULTS === "1",
     trustedProxies: data.TRUSTED_PROXIES,
   };
 }

@@ -13,10 +13,12 @@ const EXCHANGE_MS = 600_000;
 
 export class Hub extends HubObject<Env> {
   protected override readonly gate: Gate;
+  readonly #devFaults: boolean;
 
   constructor(ctx: DurableObjectState, env: Env) {
     const settings = readSettings(env);
     super(ctx, env, { shards: settings.shards, exchangeMs: EXCHANGE_MS });
+    this.#devFaults = settings.devFaults;
     this.gate = new Gate({
       ask: this.ask,
       store: new Store(ctx.storage.sql),
@@ -44,6 +46,10 @@ export class Hub extends HubObject<Env> {
   /** What is known of a key is forgotten before this returns. */
   purge(digest: string): void {
     this.gate.purge(digest);
+  }
+
+  devAbort(): void {
+    if (this.#devFaults) this.ctx.abort("aborted by request: DEV_FAULTS is set");
   }
 }
 

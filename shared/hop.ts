@@ -12,6 +12,8 @@ export const BODY_HEADER = "x-heartcode-body";
 export const HEADER_BODY_BYTES = 8 * 1024;
 /** On an answer of the hub that is not the engine's: a {@link PublicFailure} as JSON. */
 export const FAILURE_HEADER = "x-heartcode-failure";
+/** Instead of an answer: the connector was lost before it began, and the call is to be made again. How often it was opened so far. */
+export const AGAIN_HEADER = "x-heartcode-again";
 /** On a streamed answer: who serves it, so that it can be resumed. */
 export const CONNECTOR_HEADER = "x-heartcode-connector";
 
@@ -31,6 +33,8 @@ export interface ExchangeRequest {
   readonly ageRestricted: boolean;
   readonly headers: HeaderPairs;
   readonly dialect: Dialect;
+  /** So often it may have been opened before this call: the next OPEN has a higher number. */
+  readonly attempts?: number;
   readonly demand: Demand;
 }
 

@@ -85,6 +85,8 @@ export class Exchange {
 
   /** Goes on, or begins, on a lane. */
   bind(lane: Lane, from: number, withHead: boolean): void {
+    // Where it was before nobody listens any more, whatever that socket believes.
+    if (this.#lane !== lane) this.#lane?.close();
     this.#lane = lane;
     this.#sent = from;
     lane.accept();
@@ -112,10 +114,10 @@ export class Exchange {
     this.#service?.begin(body);
   }
 
-  /** The hub opens it once more, and sends the body from its beginning: END answers the latest OPEN. */
-  reopened(attempt: number): void {
-    this.#attempt = attempt;
-    if (this.#end !== null) this.#end = { ...this.#end, attempt };
+  /** The hub opens it once more: END is to name the last attempt, and the body comes from its beginning. */
+  reopen(attempt: number): void {
+    this.#attempt = Math.max(attempt, this.#attempt);
+    if (this.#end !== null) this.#end = { ...this.#end, attempt: this.#attempt };
     if (!this.isBodyComplete) this.#bodyBytes = 0;
   }
 

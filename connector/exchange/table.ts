@@ -4,8 +4,11 @@ import type { End, Open, PoolReport, Resume } from "../../shared/wire/messages.t
 import type { Guest, Host, Lane } from "../lane.ts";
 import { Exchange, type Service } from "./exchange.ts";
 
-/** An exchange that nobody resumes for so long is cancelled; a finished answer is kept for so long. */
-export const ORPHAN_MS = 15_000;
+/**
+ * An exchange that nobody resumes for so long is cancelled. A finished answer is kept for so long after its last byte has gone out:
+ * what went into a dead socket is missed when that is found dead, 25 s later.
+ */
+export const ORPHAN_MS = 30_000;
 /** Finished answers: all together, oldest first. */
 const LINGERING_BYTES = 64 * 1024 * 1024;
 const LINGERING_EXCHANGES = 4_096;
@@ -29,7 +32,7 @@ interface Row {
 export class ExchangeTable implements Host {
   readonly #options: TableOptions;
   readonly #rows = new Map<string, Row>();
-  /** Finished, in the order of finishing. */
+  /** Finished, in the order of finishing, or of losing the socket that was to deliver them. */
   readonly #lingering = new Map<string, { readonly since: number; readonly bytes: number }>();
   readonly #unsettled = new Map<string, End>();
   #lingeringBytes = 0;
@@ -65,7 +68,9 @@ export class ExchangeTable implements Host {
 
   open(open: Open, lane: Lane): Guest | null {
     const known = this.#rows.get(open.exchange);
-    if (known !== undefined) return this.#again(known, open.attempt, lane);
+    // One that was given up here runs anew: the hub asks for it after all.
+    if (known?.exchange.end?.outcome === "cancelled") this.#remove(open.exchange);
+    else if (known !== undefined) return this.#again(known, open, lane);
     if (open.length > MAX_BODY_BYTES || this.#bodies + open.length > BODIES_BYTES) {
       lane.refuse({ code: open.length > MAX_BODY_BYTES ? "request_too_large" : "queue_full", retryable: true });
       return null;
@@ -88,7 +93,9 @@ export class ExchangeTable implements Host {
     if (row === undefined || !row.exchange.canResume(resume.offset) || !row.exchange.isBodyComplete) {
       lane.refuse({ code: "unknown_exchange", retryable: false });
       this.lost += 1;
-      if (row !== undefined) row.exchange.cancel();
+      // Without its whole body no engine has seen it: it is opened anew, and this run never was.
+      if (row !== undefined && !row.exchange.isBodyComplete) this.#withdraw(row.exchange);
+      else row?.exchange.cancel();
       return null;
     }
     row.orphanedAt = null;
@@ -123,14 +130,15 @@ export class ExchangeTable implements Host {
   }
 
   /** An id that is opened twice is served once. */
-  #again(row: Row, attempt: number, lane: Lane): Guest | null {
+  #again(row: Row, open: Open, lane: Lane): Guest | null {
     const { exchange } = row;
     if (!exchange.canResume(0)) {
       lane.refuse({ code: "unknown_exchange", retryable: false });
       return null;
     }
     row.orphanedAt = null;
-    exchange.reopened(attempt);
+    // The body comes again from its beginning; of one that is complete nothing more is taken.
+    exchange.reopen(open.attempt);
     if (exchange.end !== null) this.#unsettled.set(exchange.id, exchange.end);
     exchange.bind(lane, 0, true);
     return this.#guest(exchange, lane, false);
@@ -149,7 +157,9 @@ export class ExchangeTable implements Host {
         else this.#orphan(exchange, lane);
       },
       drained: (sent) => {
-        if (exchange.isBoundTo(lane)) exchange.drained(sent);
+        if (!exchange.isBoundTo(lane)) return;
+        exchange.drained(sent);
+        if (exchange.end !== null && !exchange.isSending) this.#keep(exchange.id);
       },
       detached: () => {
         if (!exchange.isBoundTo(lane)) return;
@@ -164,6 +174,15 @@ export class ExchangeTable implements Host {
     exchange.detached();
     const row = this.#rows.get(exchange.id);
     if (row !== undefined) row.orphanedAt = this.#options.now();
+    this.#keep(exchange.id);
+  }
+
+  /** A finished answer may be asked for from now on: its time begins again. */
+  #keep(id: string): void {
+    const kept = this.#lingering.get(id);
+    if (kept === undefined) return;
+    this.#lingering.delete(id);
+    this.#lingering.set(id, { since: this.#options.now(), bytes: kept.bytes });
   }
 
   /** The hub did not hear our ACCEPT and opens the exchange anew: this run never was, and has no END. */
@@ -192,6 +211,10 @@ export class ExchangeTable implements Host {
     const row = this.#rows.get(id);
     // A slow reader may take longer than any answer is kept for.
     if (row === undefined || row.exchange.isSending) return;
+    this.#remove(id);
+  }
+
+  #remove(id: string): void {
     this.#rows.delete(id);
     this.#lingeringBytes -= this.#lingering.get(id)?.bytes ?? 0;
     this.#lingering.delete(id);

@@ -8,15 +8,19 @@ import { afterLoss, type Backoff, delayOf, RESTED } from "./backoff.ts";
 import { SocketRecord } from "./record.ts";
 import { Session } from "./session.ts";
 
-const HANDSHAKE_MS = 10_000;
+/** A dial into a road that swallows everything must not take longer to give up than the road takes to come back. */
+const HANDSHAKE_MS = 5_000;
 /** WELCOME must come so soon after the socket. */
-const WELCOME_MS = 10_000;
-const WATCH_MS = 5_000;
+const WELCOME_MS = 5_000;
+const WATCH_MS = 1_000;
 const PING_EVERY_MS = 10_000;
+/** While exchanges run: they are to go on within 25 s, the redial included. */
+const BUSY_PING_EVERY_MS = 5_000;
 /** The hub hears only this: the platform stamps it without waking anybody. */
 const TEXT_PING_EVERY_MS = 15_000;
 /** Without any inbound byte for so long a socket is dead, whatever its state says. */
 const DEAD_AFTER_MS = 25_000;
+const BUSY_DEAD_AFTER_MS = 20_000;
 /** The socket's own queue is kept short, so that a control frame written now is on the wire soon. */
 const SEND_QUEUE_BYTES = 256 * 1024;
 /** What is in no hurry waits so long for company. */
@@ -209,15 +213,16 @@ export class Uplink {
       const at = now();
       const heardAt = record.heardAt(at);
       const isLate = !session.isWelcomed && at - this.#openedAt >= WELCOME_MS;
-      if (isLate || at - heardAt >= DEAD_AFTER_MS) {
+      const isBusy = session.running > 0;
+      if (isLate || at - heardAt >= (isBusy ? BUSY_DEAD_AFTER_MS : DEAD_AFTER_MS)) {
         log.warn({ shard, slot, silent_ms: at - heardAt }, "the uplink is silent: dropping it");
         socket.terminate();
         return;
       }
-      if (at - pingedAt >= PING_EVERY_MS) {
+      if (at - pingedAt >= (isBusy ? BUSY_PING_EVERY_MS : PING_EVERY_MS)) {
         pingedAt = at;
         socket.ping();
-        if (session.running > 0) session.ping();
+        if (isBusy) session.ping();
       }
       if (at - textAt >= TEXT_PING_EVERY_MS) {
         textAt = at;

@@ -2,6 +2,7 @@
 import { errorEvent, Failure, type PublicFailure } from "../../shared/errors.ts";
 import { pickHeaders, REQUEST_HEADERS } from "../../shared/headers.ts";
 import {
+  AGAIN_HEADER,
   BODY_HEADER,
   CONNECTOR_HEADER,
   type Credentials,
@@ -17,10 +18,10 @@ import type { Settings } from "../settings.ts";
 import { hubOf, shardOf } from "./hubs.ts";
 import { readIntake } from "./intake.ts";
 
-/** Pauses between the calls to a hub that was lost before it answered. ms. */
-const RECALL_PAUSES_MS = [0, 100, 400, 1_000];
-/** Pauses between attempts to go on with a broken answer: about 10 s in all. ms. */
-const RESUME_PAUSES_MS = [0, 100, 200, 400, 800, 1_600, 3_200, 3_700];
+/** Pauses between the calls to a hub that is lost, before it answers or behind it: about 10 s in all. ms. */
+const PAUSES_MS = [0, 100, 200, 400, 800, 1_600, 3_200, 3_700];
+/** More often than a hub opens an exchange before it is lost: the attempts of the next one must have higher numbers. */
+const ATTEMPTS_OF_A_HUB = 50;
 
 /** What another room gives: the stream that outlives its hub. */
 export type Resumable = (options: {
@@ -80,7 +81,10 @@ export async function proxy(asked: Asked, resumable: Resumable): Promise<Respons
   return answer(response, exchange, resumable, (from) => reopen(env, shard, from, request.signal));
 }
 
-/** Calls the hub; one that is reset before it answers is called again. The connector serves an id only once. */
+/**
+ * Calls the hub. One that is lost before it answers is called again, and so is one that lost the connector together with what it
+ * had of the body. A connector serves an id only once, and the gate counts it once.
+ */
 async function call(
   env: Env,
   shard: number,
@@ -89,19 +93,23 @@ async function call(
   signal: AbortSignal,
 ): Promise<Response> {
   const inHeader = body.byteLength <= HEADER_BODY_BYTES;
-  const headers = {
-    [EXCHANGE_HEADER]: JSON.stringify(exchange),
-    ...(inHeader ? { [BODY_HEADER]: body.toBase64() } : {}),
-  };
-  const init = { method: "POST", headers, signal, ...(inHeader ? {} : { body }) };
+  const inBase64 = inHeader ? { [BODY_HEADER]: body.toBase64() } : {};
+  let attempts = 0;
   let last: unknown;
-  for (const pause of RECALL_PAUSES_MS) {
+  for (const pause of PAUSES_MS) {
     if (pause > 0) await sleep(pause);
+    const asked = attempts === 0 ? exchange : { ...exchange, attempts };
+    const headers = { [EXCHANGE_HEADER]: JSON.stringify(asked), ...inBase64 };
+    const init = { method: "POST", headers, signal, ...(inHeader ? {} : { body }) };
     try {
-      return await hubOf(env, shard).fetch("http://hub/", init);
+      const response = await hubOf(env, shard).fetch("http://hub/", init);
+      const again = response.headers.get(AGAIN_HEADER);
+      if (again === null) return response;
+      attempts = Number(again);
     } catch (error) {
       if (signal.aborted) throw error;
       last = error;
+      attempts += ATTEMPTS_OF_A_HUB;
     }
   }
   throw new Failure("model_unavailable", { detail: "the hub was lost again and again", cause: last });
@@ -140,7 +148,7 @@ async function reopen(
   from: ResumeRequest,
   signal: AbortSignal,
 ): Promise<ReadableStream<Uint8Array> | null> {
-  for (const pause of RESUME_PAUSES_MS) {
+  for (const pause of PAUSES_MS) {
     if (pause > 0) await sleep(pause);
     if (signal.aborted) return null;
     try {

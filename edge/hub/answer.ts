@@ -2,7 +2,7 @@
 // Credit follows the pull: what nobody asks for stays at the connector.
 import { ERRORS, type PublicFailure } from "../../shared/errors.ts";
 import type { HeaderPairs } from "../../shared/headers.ts";
-import { CONNECTOR_HEADER, FAILURE_HEADER, failureHeader } from "../../shared/hop.ts";
+import { AGAIN_HEADER, CONNECTOR_HEADER, FAILURE_HEADER, failureHeader } from "../../shared/hop.ts";
 import type { Head } from "../../shared/wire/messages.ts";
 import type { Exchange, Reader } from "./exchange.ts";
 
@@ -19,6 +19,7 @@ export class Answer implements Reader {
   readonly #isResumed: boolean;
   readonly #started = Promise.withResolvers<Head | null>();
   #failure: PublicFailure | null = null;
+  #isAgain = false;
   #wake: (() => void) | null = null;
   /** Called when there is room for more of the request's body. */
   onRoom: () => void = () => {};
@@ -46,6 +47,11 @@ export class Answer implements Reader {
     this.onRoom();
   }
 
+  again(): void {
+    this.#isAgain = true;
+    this.#started.resolve(null);
+  }
+
   accepted(): void {
     // The head of a resumed answer has long been sent; that it goes on is all there is to wait for.
     if (this.#isResumed) this.#started.resolve({ status: 200, headers: [] });
@@ -58,6 +64,7 @@ export class Answer implements Reader {
   /** Settles when the exchange has a head or has failed. @param extra headers of the gateway. */
   async response(exchange: Exchange, extra: HeaderPairs): Promise<Response> {
     const head = await this.#started.promise;
+    if (this.#isAgain) return new Response(null, { status: 503, headers: { [AGAIN_HEADER]: `${exchange.attempts}` } });
     if (head === null) return failed({ ...(this.#failure ?? { code: "internal_error" }), headers: extra });
     // A status that forbids a body is no answer to any of our questions, and `new Response` would throw on it.
     if (head.status === 204 || head.status === 205 || head.status === 304) {

@@ -33,10 +33,13 @@ export function sendResume(exchange: Exchange, link: Link, free: number, now: nu
   link.control(jsonFrame(FrameType.RESUME, exchange.channel, resume));
 }
 
+/** A body that is no larger is kept as long as its exchange: it can be sent to another connector without a word to the Worker. */
+const KEPT_BODY_BYTES = 8 * 1024;
+
 /** Lets go of what was sent of a body, once a connector answers for it: until then it may have to be sent again. */
 export function letGoOfSent(exchange: Exchange): void {
-  const { link } = exchange;
-  if (link === null || exchange.order === null || exchange.state !== "accepted") return;
+  const { link, order } = exchange;
+  if (link === null || order === null || exchange.state !== "accepted" || order.length <= KEPT_BODY_BYTES) return;
   const sent = link.outbox.sentOn(exchange.channel) ?? exchange.body.end;
   if (sent <= exchange.body.start) return;
   exchange.body.release(sent);

@@ -18,6 +18,8 @@ export interface Reader {
   accepted(): void;
   /** Some of the request's body was sent: there is room for more of it. */
   room(): void;
+  /** Nothing of it has begun, and its body is not here any more: it is to be asked for once more. */
+  again(): void;
 }
 
 /**
@@ -44,7 +46,7 @@ export class Exchange {
   deadline = Number.POSITIVE_INFINITY;
   link: Link | null = null;
   channel = 0;
-  attempts = 0;
+  attempts: number;
   head: Head | null = null;
   end: End | null = null;
   /** Why there is no answer, or no more of it. */
@@ -57,9 +59,9 @@ export class Exchange {
   owner: { readonly connector: string; readonly instance: string } | null = null;
   /** Why the last connector refused it. */
   refusal: ErrorCode = "model_unavailable";
-  /** ms; when it was first without a socket, and so when it is given up. */
-  detachedUntil: number | null = null;
-  /** Connectors that refused it. */
+  /** ms; since when it has no socket. */
+  detachedAt: number | null = null;
+  /** Processes of connectors that refused it. */
   readonly refusedBy = new Set<string>();
   /** An event stream: a failure is told inside it, not by breaking it. */
   readonly isStream: boolean;
@@ -74,6 +76,7 @@ export class Exchange {
     body: Spool,
     reader: Reader,
     resumed = { offset: 0, stream: order?.dialect?.stream === true },
+    attempts = 0,
   ) {
     this.id = id;
     this.target = target;
@@ -82,11 +85,17 @@ export class Exchange {
     this.reader = reader;
     this.base = resumed.offset;
     this.isStream = resumed.stream;
+    this.attempts = attempts;
   }
 
   /** Offset of the next byte that is wanted from the connector. */
   get wanted(): number {
     return this.base + this.answer.end;
+  }
+
+  /** No byte of an answer can have reached the client, and what was asked is known: any connector may serve it. */
+  get hasNotBegun(): boolean {
+    return this.head === null && this.order !== null;
   }
 
   get unread(): number {

@@ -1,5 +1,6 @@
 // One uplink socket as the hub sees it. What must survive hibernation is `state`, which the shell keeps in the socket's
 // attachment; the rest is only worth anything while exchanges run, and while they run the hub is not evicted.
+import { EMPTY } from "../../shared/wire/codec.ts";
 import { type Frame, FrameType, SOCKET_WINDOW_BYTES } from "../../shared/wire/frames.ts";
 import { Inbox, type SocketCount } from "../../shared/wire/inbox.ts";
 import type { PoolReport } from "../../shared/wire/messages.ts";
@@ -56,6 +57,10 @@ export function newLinkState(connector: string, shard: number, slot: number, now
 }
 
 const BLOCK_BITS = 16;
+/** A connector that carries exchanges pings every 5 s: after such a silence it is asked for a sign of life. */
+export const QUIET_AFTER_MS = 20_000;
+/** How soon the sign must come. */
+const SIGN_WITHIN_MS = 2_000;
 
 export class Link implements Candidate {
   readonly state: LinkState;
@@ -66,6 +71,8 @@ export class Link implements Candidate {
   readonly exchanges = new Map<number, Exchange>();
   suspect = false;
   missedAccepts = 0;
+  /** ms; since when it is suspect. */
+  #suspectAt = 0;
   #heardAt: number;
   #sequence = 0;
   readonly #load = new Map<string, number>();
@@ -101,6 +108,21 @@ export class Link implements Candidate {
   heard(now: number): void {
     this.#heardAt = now;
     this.suspect = false;
+  }
+
+  /** An ACCEPT was missed; a hundred that miss it together are one miss. PING asks for a sign of life: silence is the second one. */
+  doubt(now: number): void {
+    if (this.suspect) return;
+    this.suspect = true;
+    this.#suspectAt = now;
+    this.missedAccepts += 1;
+    this.control({ type: FrameType.PING, channel: 0, payload: EMPTY });
+  }
+
+  /** Must be asked a few times a second while something runs. */
+  isDead(now: number): boolean {
+    if (this.exchanges.size > 0 && now - this.heardAt >= QUIET_AFTER_MS) this.doubt(now);
+    return this.suspect && now - this.#suspectAt >= SIGN_WITHIN_MS;
   }
 
   load(target: string): number {

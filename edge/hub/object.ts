@@ -162,7 +162,7 @@ export abstract class HubObject<Env> extends DurableObject<Env> {
       dialect: maxTokens === undefined ? asked.dialect : { ...asked.dialect, max_tokens: maxTokens },
     };
     const answer = new Answer(this.board);
-    const exchange = this.board.open(order, body, answer, Date.now());
+    const exchange = this.board.open(order, body, answer, Date.now(), asked.attempts);
     exchange.gateMs = gateMs;
     request.signal.addEventListener("abort", () => this.board.cancel(exchange));
     this.#tickWhileBusy();

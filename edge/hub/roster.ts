@@ -53,6 +53,12 @@ function capacity(candidate: Candidate, target: string, now: number): number {
   return 0;
 }
 
+/** It may be given something new. */
 export function isLive(candidate: Candidate, now: number): boolean {
-  return candidate.welcomed && !candidate.draining && !candidate.suspect && now - candidate.heardAt < SILENT_AFTER_MS;
+  return isHeard(candidate, now) && !candidate.draining;
+}
+
+/** It may go on with what it has: also while it drains. */
+export function isHeard(candidate: Candidate, now: number): boolean {
+  return candidate.welcomed && !candidate.suspect && now - candidate.heardAt < SILENT_AFTER_MS;
 }

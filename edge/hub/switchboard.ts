@@ -3,6 +3,7 @@
 // request's side through its reader. Frames that arrive are read in receive.ts and end up in the methods here.
 import { isErrorCode, type PublicFailure } from "../../shared/errors.ts";
 import type { ResumeRequest } from "../../shared/hop.ts";
+import { BACKEND } from "../../shared/openai.ts";
 import { CloseCode, FrameType } from "../../shared/wire/frames.ts";
 import { type End, jsonFrame } from "../../shared/wire/messages.ts";
 import { Spool } from "../../shared/wire/spool.ts";
@@ -11,14 +12,16 @@ import { brokenOff, failureOf } from "./endings.ts";
 import { Exchange, type Order, type Reader } from "./exchange.ts";
 import { Link, type LinkState, type Transport } from "./link.ts";
 import { RecentIds } from "./recent.ts";
-import { choose, isLive, SILENT_AFTER_MS } from "./roster.ts";
+import { choose, isHeard } from "./roster.ts";
 import { Settlement, type SettlementEvents } from "./settlement.ts";
 
 export const ACCEPT_WITHIN_MS = 2_000;
 /** How long an exchange waits for a connector that could serve it. */
 export const HOLD_MS = 2_000;
-/** How long an answer waits for its connector to come back. */
-export const REATTACH_WITHIN_MS = 10_000;
+/** How long an answer waits for its connector to come back. One that saw nothing of the loss needs 25 s to notice. */
+export const REATTACH_WITHIN_MS = 30_000;
+/** What has not begun waits so long for its connector's first redial before another one may have it. */
+export const MOVE_AFTER_MS = 1_000;
 /** A socket that missed so many ACCEPTs in a row is closed. */
 const MISSED_ACCEPTS = 2;
 
@@ -67,8 +70,8 @@ export class Switchboard {
   }
 
   /** Opens an exchange. `body` may still grow; say so by {@link bodyGrew}. */
-  open(order: Order, body: Spool, reader: Reader, now: number): Exchange {
-    const exchange = new Exchange(order.exchange, order.target, order, body, reader);
+  open(order: Order, body: Spool, reader: Reader, now: number, attempts = 0): Exchange {
+    const exchange = new Exchange(order.exchange, order.target, order, body, reader, undefined, attempts);
     this.#exchanges.add(exchange);
     this.#now = now;
     exchange.openedAt = now;
@@ -133,10 +136,10 @@ export class Switchboard {
       if (now < exchange.deadline) continue;
       if (exchange.state === "opened") this.#missedAccept(exchange, now);
       else if (exchange.state === "waiting") this.fail(exchange, { code: exchange.refusal });
-      else if (exchange.state === "detached") this.fail(exchange, brokenOff(exchange));
+      else if (exchange.state === "detached") this.#overdue(exchange, now);
     }
     for (const link of [...this.links]) {
-      if (link.exchanges.size > 0 && now - link.heardAt >= SILENT_AFTER_MS) {
+      if (link.isDead(now)) {
         link.transport.close(CloseCode.SILENT, "no sign of life");
         this.lost(link, now);
         continue;
@@ -158,7 +161,7 @@ export class Switchboard {
     if (link.draining) return; // A probe: its process says nothing of the one that answers for what is detached.
     for (const exchange of [...this.#exchanges]) {
       if (exchange.state !== "detached" || exchange.owner?.connector !== link.state.connector) continue;
-      if (exchange.owner.instance !== link.state.instance) this.fail(exchange, brokenOff(exchange));
+      if (exchange.owner.instance !== link.state.instance) this.#ownerIsGone(exchange, now);
       else this.#reattach(exchange, link, now);
     }
     this.offer(now);
@@ -175,7 +178,7 @@ export class Switchboard {
     if (exchange.state !== "opened" || link === null) return;
     link.missedAccepts = 0;
     exchange.state = "accepted";
-    exchange.detachedUntil = null;
+    exchange.detachedAt = null;
     exchange.deadline = Number.POSITIVE_INFINITY;
     if (exchange.owner === null) this.settlement.accepted(exchange);
     exchange.owner ??= { connector: link.state.connector, instance: link.state.instance ?? "" };
@@ -199,10 +202,10 @@ export class Switchboard {
   /** The connector refuses: nothing has begun there. */
   refused(exchange: Exchange, code: string, retryable: boolean, now: number): void {
     const wasResumed = exchange.order === null || exchange.owner !== null;
-    if (exchange.link !== null) exchange.refusedBy.add(exchange.link.state.connector);
+    if (exchange.link !== null && !wasResumed) exchange.refusedBy.add(exchange.link.state.instance ?? "");
     if (isErrorCode(code)) exchange.refusal = code;
     if (!wasResumed) leave(exchange);
-    if (wasResumed) this.fail(exchange, brokenOff(exchange));
+    if (wasResumed) this.#ownerIsGone(exchange, now);
     else if (retryable) this.#redispatch(exchange, now);
     else this.fail(exchange, { code: isErrorCode(code) ? code : "upstream_error" });
   }
@@ -220,8 +223,7 @@ export class Switchboard {
     const { order } = exchange;
     if (order === null) return;
     this.#turn += 1;
-    const candidates = [...this.links].filter((link) => !exchange.refusedBy.has(link.state.connector));
-    const link = choose(candidates, order.target, now, this.#turn);
+    const link = this.#chosenFor(exchange, now);
     if (link === undefined) {
       this.#waiting.add(exchange);
       return;
@@ -236,7 +238,7 @@ export class Switchboard {
 
   #reattach(exchange: Exchange, link: Link, now: number): boolean {
     const { owner } = exchange;
-    if (owner === null || !isLive(link, now)) return false;
+    if (owner === null || !isHeard(link, now)) return false;
     if (owner.connector !== link.state.connector || owner.instance !== link.state.instance) return false;
     exchange.state = "opened";
     exchange.deadline = now + ACCEPT_WITHIN_MS;
@@ -249,9 +251,7 @@ export class Switchboard {
   #missedAccept(exchange: Exchange, now: number): void {
     const { link } = exchange;
     if (link === null) return;
-    // A hundred that miss it together are one miss.
-    if (!link.suspect) link.missedAccepts += 1;
-    link.suspect = true;
+    link.doubt(now);
     link.control(jsonFrame(FrameType.RESET, exchange.channel, { code: "no_accept", retryable: true }));
     link.flush();
     leave(exchange);
@@ -265,9 +265,12 @@ export class Switchboard {
 
   #redispatch(exchange: Exchange, now: number): void {
     leave(exchange);
+    exchange.owner = null;
+    exchange.detachedAt = null;
     if (exchange.body.start > 0) {
-      // Part of the body is gone already: it cannot be sent a second time.
-      this.fail(exchange, { code: "upstream_error" });
+      // Part of the body is gone: only the Worker can send it a second time, and it knows what the gate has decided.
+      this.#end(exchange);
+      exchange.reader.again();
       return;
     }
     exchange.state = "waiting";
@@ -277,19 +280,36 @@ export class Switchboard {
 
   #await(exchange: Exchange, now: number): void {
     exchange.state = "detached";
-    exchange.detachedUntil ??= now + REATTACH_WITHIN_MS;
-    exchange.deadline = exchange.detachedUntil;
+    exchange.detachedAt ??= now;
+    // A lookup may be made anywhere, and as often as it takes.
+    const isFree = exchange.hasNotBegun && exchange.target === BACKEND;
+    const patience = isFree ? 0 : exchange.hasNotBegun ? MOVE_AFTER_MS : REATTACH_WITHIN_MS;
+    exchange.deadline = exchange.detachedAt + patience;
     for (const link of this.links) if (this.#reattach(exchange, link, now)) return;
+  }
+
+  /** Its socket has not come back yet: once it may, it goes to another connector, if there is one that serves it. */
+  #overdue(exchange: Exchange, now: number): void {
+    if (exchange.hasNotBegun && this.#chosenFor(exchange, now) !== undefined) this.#redispatch(exchange, now);
+    else if (now - (exchange.detachedAt ?? 0) >= REATTACH_WITHIN_MS) this.fail(exchange, brokenOff(exchange));
+  }
+
+  /** The connector that answered for it will never go on with it. */
+  #ownerIsGone(exchange: Exchange, now: number): void {
+    if (exchange.hasNotBegun) this.#redispatch(exchange, now);
+    else this.fail(exchange, brokenOff(exchange));
+  }
+
+  #chosenFor({ refusedBy, target }: Exchange, now: number): Link | undefined {
+    const links = [...this.links];
+    const candidates = refusedBy.size === 0 ? links : links.filter((link) => !refusedBy.has(link.state.instance ?? ""));
+    return choose(candidates, target, now, this.#turn);
   }
 
   /** The end of an exchange for the hub. The reader keeps what is in `answer`. */
   #forget(exchange: Exchange): void {
     const { link } = exchange;
-    exchange.state = "over";
-    this.#exchanges.delete(exchange);
-    this.#waiting.delete(exchange);
-    leave(exchange);
-    exchange.reader.room();
+    this.#end(exchange);
     this.settlement.over(exchange);
     const credit = link?.inbox.socketCredit();
     if (credit) link?.control(credit);
@@ -297,5 +317,13 @@ export class Switchboard {
     // What it had granted is free: the first that waits may have it.
     const [next] = this.#waiting;
     if (next !== undefined) this.#dispatch(next, this.#now);
+  }
+
+  #end(exchange: Exchange): void {
+    exchange.state = "over";
+    this.#exchanges.delete(exchange);
+    this.#waiting.delete(exchange);
+    leave(exchange);
+    exchange.reader.room();
   }
 }

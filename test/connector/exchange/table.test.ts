@@ -95,7 +95,7 @@ describe("an exchange of the table", () => {
     expect(table.resume({ exchange: "x", offset: 0, head: true, limit: 1_000 }, lane().made)).not.toBeNull();
   });
 
-  test("that nobody resumes is cancelled after 15 s, and its END kept until it is settled", () => {
+  test("that nobody resumes is cancelled after 30 s, and its END kept until it is settled", () => {
     table.open(OPEN, lane().made)!.detached();
     table.tick(ORPHAN_MS - 1);
     expect(aborts).toBe(0);
