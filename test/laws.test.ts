@@ -107,7 +107,7 @@ const PURE = [
   /^connector\/uplink\/(session|backoff)\.ts$/,
   /^connector\/exchange\//,
   /^connector\/dialect\//,
-  /^connector\/upstream\/(health|balancer|queue|budget)\.ts$/,
+  /^connector\/upstream\/(health|balancer|queue|budget|drain|retry|affinity)\.ts$/,
 ];
 const IMPURE =
   /\bDate\.now\b|\bnew Date\(\)|\bMath\.random\b|\bcrypto\.(randomUUID|getRandomValues)\b|\bset(Timeout|Interval|Immediate)\b|\bfetch\(|\bprocess\./;
