@@ -7,6 +7,7 @@ import type { PoolReport } from "../../shared/wire/messages.ts";
 import { Outbox } from "../../shared/wire/outbox.ts";
 import { GROWTH_SHARE, LEAST_WINDOW_BYTES } from "../../shared/wire/windows.ts";
 import type { Exchange } from "./exchange.ts";
+import { MISSED_ACCEPTS } from "./patience.ts";
 import type { Candidate } from "./roster.ts";
 
 /** Fits the attachment (16 KiB) with 64 pools to spare. */
@@ -122,7 +123,7 @@ export class Link implements Candidate {
   /** Must be asked a few times a second while something runs. */
   isDead(now: number): boolean {
     if (this.exchanges.size > 0 && now - this.heardAt >= QUIET_AFTER_MS) this.doubt(now);
-    return this.suspect && now - this.#suspectAt >= SIGN_WITHIN_MS;
+    return this.suspect && (this.missedAccepts >= MISSED_ACCEPTS || now - this.#suspectAt >= SIGN_WITHIN_MS);
   }
 
   load(target: string): number {

@@ -3,27 +3,27 @@
 // request's side through its reader. Frames that arrive are read in receive.ts and end up in the methods here.
 import { isErrorCode, type PublicFailure } from "../../shared/errors.ts";
 import type { ResumeRequest } from "../../shared/hop.ts";
-import { BACKEND } from "../../shared/openai.ts";
-import { CloseCode, FrameType } from "../../shared/wire/frames.ts";
-import { type End, jsonFrame } from "../../shared/wire/messages.ts";
+import { CloseCode } from "../../shared/wire/frames.ts";
+import type { End } from "../../shared/wire/messages.ts";
 import { Spool } from "../../shared/wire/spool.ts";
-import { freeOn, leave, letGoOfSent, pushBody, sendOpen, sendResume, takeAnswer } from "./boarding.ts";
+import {
+  creditSocket,
+  freeOn,
+  leave,
+  letGoOfSent,
+  pushBody,
+  sendOpen,
+  sendReset,
+  sendResume,
+  takeAnswer,
+} from "./boarding.ts";
 import { brokenOff, failureOf } from "./endings.ts";
 import { Exchange, type Order, type Reader } from "./exchange.ts";
 import { Link, type LinkState, type Transport } from "./link.ts";
+import { ACCEPT_WITHIN_MS, HOLD_MS, patienceFor, REATTACH_WITHIN_MS } from "./patience.ts";
 import { RecentIds } from "./recent.ts";
-import { choose, isHeard } from "./roster.ts";
+import { isHeard, linkFor, supersededBy } from "./roster.ts";
 import { Settlement, type SettlementEvents } from "./settlement.ts";
-
-export const ACCEPT_WITHIN_MS = 2_000;
-/** How long an exchange waits for a connector that could serve it. */
-export const HOLD_MS = 2_000;
-/** How long an answer waits for its connector to come back. One that saw nothing of the loss needs 25 s to notice. */
-export const REATTACH_WITHIN_MS = 30_000;
-/** What has not begun waits so long for its connector's first redial before another one may have it. */
-export const MOVE_AFTER_MS = 1_000;
-/** A socket that missed so many ACCEPTs in a row is closed. */
-const MISSED_ACCEPTS = 2;
 
 export class Switchboard {
   readonly links = new Set<Link>();
@@ -46,21 +46,14 @@ export class Switchboard {
     this.settlement = new Settlement(options.events);
   }
 
-  /** Exchanges. While there are any, time matters: {@link tick} must be called. */
+  /** Exchanges. While there are any, or something is owed, time matters: {@link tick} must be called. */
   get running(): number {
     return this.#exchanges.size;
   }
 
-  /** Time matters. */
-  get isBusy(): boolean {
-    return this.#exchanges.size > 0 || this.settlement.isOwed;
-  }
-
   /** Bytes of answers that readers have not taken yet. */
   get held(): number {
-    let bytes = 0;
-    for (const exchange of this.#exchanges) bytes += exchange.unread;
-    return bytes;
+    return [...this.#exchanges].reduce((bytes, exchange) => bytes + exchange.unread, 0);
   }
 
   attach(transport: Transport, state: LinkState): Link {
@@ -69,7 +62,7 @@ export class Switchboard {
     return link;
   }
 
-  /** Opens an exchange. `body` may still grow; say so by {@link bodyGrew}. */
+  /** Opens an exchange. `body` may still grow: boarding.ts pushes it on. */
   open(order: Order, body: Spool, reader: Reader, now: number, attempts = 0): Exchange {
     const exchange = new Exchange(order.exchange, order.target, order, body, reader, undefined, attempts);
     this.#exchanges.add(exchange);
@@ -94,11 +87,6 @@ export class Switchboard {
     return exchange;
   }
 
-  /** The request's body has more bytes. */
-  bodyGrew(exchange: Exchange): void {
-    pushBody(exchange);
-  }
-
   /** Takes bytes of the answer for the reader, and grants credit for them. */
   take(exchange: Exchange, max: number, now: number): Uint8Array {
     const bytes = takeAnswer(this.links, exchange, max, now);
@@ -109,11 +97,10 @@ export class Switchboard {
   /** The client has gone. */
   cancel(exchange: Exchange): void {
     if (exchange.state === "over") return;
-    if (exchange.link !== null && exchange.end === null) {
-      const reset = { code: "cancelled", retryable: false };
-      exchange.link.control(jsonFrame(FrameType.RESET, exchange.channel, reset));
+    if (exchange.end === null) {
+      sendReset(exchange, { code: "cancelled", retryable: false });
+      this.settlement.unanswered(exchange);
     }
-    if (exchange.end === null) this.settlement.unanswered(exchange);
     this.#forget(exchange);
   }
 
@@ -152,11 +139,9 @@ export class Switchboard {
   // What follows is called by receive.ts for frames of a link.
 
   welcome(link: Link, now: number): void {
-    for (const other of this.links) {
-      const { connector, slot } = other.state;
-      if (other === link || connector !== link.state.connector || slot !== link.state.slot) continue;
-      other.transport.close(CloseCode.SUPERSEDED, "a newer socket of this connector is here");
-      this.lost(other, now);
+    for (const older of supersededBy(link, this.links)) {
+      older.transport.close(CloseCode.SUPERSEDED, "a newer socket of this connector is here");
+      this.lost(older, now);
     }
     if (link.draining) return; // A probe: its process says nothing of the one that answers for what is detached.
     for (const exchange of [...this.#exchanges]) {
@@ -223,7 +208,7 @@ export class Switchboard {
     const { order } = exchange;
     if (order === null) return;
     this.#turn += 1;
-    const link = this.#chosenFor(exchange, now);
+    const link = linkFor(exchange, this.links, now, this.#turn);
     if (link === undefined) {
       this.#waiting.add(exchange);
       return;
@@ -252,15 +237,11 @@ export class Switchboard {
     const { link } = exchange;
     if (link === null) return;
     link.doubt(now);
-    link.control(jsonFrame(FrameType.RESET, exchange.channel, { code: "no_accept", retryable: true }));
+    sendReset(exchange, { code: "no_accept", retryable: true });
     link.flush();
     leave(exchange);
     if (exchange.owner !== null) this.#await(exchange, now);
     else this.#redispatch(exchange, now);
-    if (link.missedAccepts >= MISSED_ACCEPTS) {
-      link.transport.close(CloseCode.SILENT, "OPEN was not accepted in time");
-      this.lost(link, now);
-    }
   }
 
   #redispatch(exchange: Exchange, now: number): void {
@@ -281,16 +262,14 @@ export class Switchboard {
   #await(exchange: Exchange, now: number): void {
     exchange.state = "detached";
     exchange.detachedAt ??= now;
-    // A lookup may be made anywhere, and as often as it takes.
-    const isFree = exchange.hasNotBegun && exchange.target === BACKEND;
-    const patience = isFree ? 0 : exchange.hasNotBegun ? MOVE_AFTER_MS : REATTACH_WITHIN_MS;
-    exchange.deadline = exchange.detachedAt + patience;
+    exchange.deadline = exchange.detachedAt + patienceFor(exchange);
     for (const link of this.links) if (this.#reattach(exchange, link, now)) return;
   }
 
   /** Its socket has not come back yet: once it may, it goes to another connector, if there is one that serves it. */
   #overdue(exchange: Exchange, now: number): void {
-    if (exchange.hasNotBegun && this.#chosenFor(exchange, now) !== undefined) this.#redispatch(exchange, now);
+    if (exchange.hasNotBegun && linkFor(exchange, this.links, now, this.#turn) !== undefined)
+      this.#redispatch(exchange, now);
     else if (now - (exchange.detachedAt ?? 0) >= REATTACH_WITHIN_MS) this.fail(exchange, brokenOff(exchange));
   }
 
@@ -300,20 +279,12 @@ export class Switchboard {
     else this.fail(exchange, brokenOff(exchange));
   }
 
-  #chosenFor({ refusedBy, target }: Exchange, now: number): Link | undefined {
-    const links = [...this.links];
-    const candidates = refusedBy.size === 0 ? links : links.filter((link) => !refusedBy.has(link.state.instance ?? ""));
-    return choose(candidates, target, now, this.#turn);
-  }
-
   /** The end of an exchange for the hub. The reader keeps what is in `answer`. */
   #forget(exchange: Exchange): void {
     const { link } = exchange;
     this.#end(exchange);
     this.settlement.over(exchange);
-    const credit = link?.inbox.socketCredit();
-    if (credit) link?.control(credit);
-    link?.flush();
+    if (link !== null) creditSocket(link);
     // What it had granted is free: the first that waits may have it.
     const [next] = this.#waiting;
     if (next !== undefined) this.#dispatch(next, this.#now);

@@ -1,0 +1,41 @@
+// The dialect of each exchange: what connector/dialect does to bytes, in the form that connector/exchange asks for.
+import type { Open } from "../shared/wire/messages.ts";
+import { rewritePlain } from "./dialect/plain.ts";
+import { engineRefusal } from "./dialect/refusal.ts";
+import { engineRequest } from "./dialect/request.ts";
+import { makeScrub, type Scrub } from "./dialect/scrub.ts";
+import { rewriteStream } from "./dialect/sse.ts";
+import type { Translation } from "./exchange/serve.ts";
+
+export class Dialects {
+  readonly #internal: () => Iterable<string>;
+  readonly #scrubs = new Map<string, Scrub>();
+
+  /** @param internal names of the pools: no client may read them. */
+  constructor(internal: () => Iterable<string>) {
+    this.#internal = internal;
+  }
+
+  /** The dialect of one exchange; the backend's words pass as they are. */
+  of({ dialect, target }: Open): Translation | null {
+    if (dialect === null) return null;
+    const { model, stream, usage, max_tokens: maxTokens } = dialect;
+    const scrub = this.#scrubFor(model);
+    return {
+      request: (body) =>
+        engineRequest(body, { model: target, stream, ...(maxTokens === undefined ? {} : { maxTokens }) }),
+      answer: (isEvents) => (isEvents ? rewriteStream({ model, usage, scrub }) : rewritePlain({ model, scrub })),
+      refusal: (status, body) => engineRefusal(status, body, scrub),
+    };
+  }
+
+  /** One for each public name: they are few, and the patterns in it are not free to make. */
+  #scrubFor(model: string): Scrub {
+    const known = this.#scrubs.get(model);
+    if (known !== undefined) return known;
+    const scrub = makeScrub({ internal: [...this.#internal()], public: model });
+    // A public name is whatever the edge says it is; a dozen are normal.
+    if (this.#scrubs.size < 100) this.#scrubs.set(model, scrub);
+    return scrub;
+  }
+}
