@@ -174,7 +174,16 @@ const HEADERS: readonly (readonly [name: string, values: readonly string[]])[] =
   ],
   [
     "authorization",
-    ["", "Bearer", "Bearer wrong-key-of-nobody", "Basic YTpi", `Bearer ${"k".repeat(2_000)}`, "Bearer \u00e9"],
+    [
+      "",
+      "Bearer",
+      "Bearer wrong-key-of-nobody",
+      "Bearer hc-sk-nobody-has-this",
+      "Bearer hc-sk-demo-revoked",
+      "Basic YTpi",
+      `Bearer ${"k".repeat(2_000)}`,
+      "Bearer \u00e9",
+    ],
   ],
   ["content-encoding", ["gzip", "identity", "x"]],
   [
