@@ -8,13 +8,17 @@ import { spawn } from "node:child_process";
 import { writeSync } from "node:fs";
 import type { ConnectorStatus } from "../status.ts";
 import { Announcer } from "./announcer.ts";
-import type { Log } from "./troubles.ts";
 
 type Notices = Pick<Log, "info" | "warn" | "error">;
 
 const LOOK_MS = 500;
 /** systemd-notify waits at most 5 s for systemd. */
 const NOTIFY_WITHIN_MS = 6_000;
+
+interface Log {
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
 
 type Environment = Readonly<Record<string, string | undefined>>;
 

@@ -118,7 +118,7 @@ const settings = readEnvironment();
 let edge: RunningEdge | undefined;
 let stopping = false;
 const tell = (_: object, message: string): void => log(message);
-const systemd = senderOf(process.env, { info: tell, warn: tell, error: tell });
+const systemd = senderOf(process.env, { warn: tell, error: tell });
 
 async function stop(drainSeconds: number): Promise<void> {
   // The second signal: no more patience.

@@ -1,0 +1,42 @@
+// The connector as one file: dist/connector.mjs needs Node 22 or newer beside it, and nothing else.
+import { stat } from "node:fs/promises";
+import { resolve } from "node:path";
+import { build } from "esbuild";
+
+const ROOT = resolve(import.meta.dirname, "../..");
+
+/** Some of what is bundled is CommonJS and asks for Node's own modules when it runs. */
+const BANNER = `#!/usr/bin/env node
+import { createRequire as createRequireOfBundle } from "node:module";
+if (Number(process.versions.node.split(".")[0]) < 22) {
+  console.error("connector: Node " + process.versions.node + " is too old, 22 or newer is needed");
+  process.exit(2);
+}
+const require = createRequireOfBundle(import.meta.url);`;
+
+/** @returns the file. @throws Error in esbuild's words. */
+export async function bundleConnector(folder: string): Promise<string> {
+  const outfile = resolve(folder, "connector.mjs");
+  await build({
+    absWorkingDir: ROOT,
+    entryPoints: ["connector/main.ts"],
+    outfile,
+    bundle: true,
+    platform: "node",
+    target: "node22",
+    format: "esm",
+    banner: { js: BANNER },
+    // Native helpers of ws, which does without them.
+    external: ["bufferutil", "utf-8-validate"],
+    // A trace of the stack should name what it names in the source.
+    keepNames: true,
+    legalComments: "eof",
+    logLevel: "silent",
+  });
+  return outfile;
+}
+
+if (import.meta.filename === process.argv[1]) {
+  const file = await bundleConnector(resolve(ROOT, "dist"));
+  console.log(`${file}: ${((await stat(file)).size / 1024).toFixed(0)} KiB`);
+}
