@@ -4,7 +4,7 @@ import pino, { type Level, type Logger } from "pino";
 
 /** Lines that wait for a reader who does not read; about 2,000 exchanges. */
 const BUFFER_BYTES = 1024 * 1024;
-/** Lines leave together, at once if they are so long and else after so many ms: a write for each costs five times as much. */
+/** Lines leave together, at once if they are so long and else after so many ms: a write for each costs about twice as much. */
 const TOGETHER_BYTES = 8 * 1024;
 const TOGETHER_MS = 200;
 const STDOUT = 1;
