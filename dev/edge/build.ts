@@ -9,28 +9,44 @@ const ROOT = resolve(import.meta.dirname, "../..");
 /** All that decides what the bundle contains. */
 const SOURCES = ["edge", "shared", "wrangler.toml", "package-lock.json"];
 
+/** Of wrangler.toml. */
+export const ENVIRONMENTS = ["local", "cloud"] as const;
+
 /** @returns the folder that holds `worker.js`. @throws Error with wrangler's words if the build fails. */
 export async function buildWorker(): Promise<string> {
   const folder = join(ROOT, ".state/build", await fingerprint());
   if (await exists(join(folder, "worker.js"))) return folder;
   await mkdir(join(ROOT, ".state/build"), { recursive: true });
   const draft = await mkdtemp(join(ROOT, ".state/build/draft-"));
-  // Neither telemetry nor the fetch of a sample `Request.cf`: a build needs no network.
-  const env = { ...process.env, WRANGLER_SEND_METRICS: "false", CLOUDFLARE_CF_FETCH_ENABLED: "false", CI: "true" };
-  const wrangler = join(ROOT, "node_modules/wrangler/bin/wrangler.js");
   try {
-    const args = [wrangler, "deploy", "--env", "cloud", "--dry-run", "--outdir", draft];
-    await promisify(execFile)(process.execPath, args, { cwd: ROOT, env });
+    await dryRun("cloud", draft);
   } catch (error) {
     await rm(draft, { recursive: true, force: true });
-    const { stderr, stdout } = error as { stderr?: string; stdout?: string };
-    throw new Error(`the Worker does not build:\n${(stderr || stdout || String(error)).trim()}`);
+    throw error;
   }
   // A service runs what somebody else has built.
   await chmod(draft, 0o755);
   // Two builds may have run at once: the first to arrive wins, both are the same.
   await rename(draft, folder).catch(() => rm(draft, { recursive: true, force: true }));
   return folder;
+}
+
+/**
+ * What `wrangler deploy` would do, as far as it goes without an account.
+ * @returns its words. @throws Error with them if it fails.
+ */
+export async function dryRun(environment: (typeof ENVIRONMENTS)[number], folder?: string): Promise<string> {
+  // Neither telemetry nor the fetch of a sample `Request.cf`: a build needs no network.
+  const env = { ...process.env, WRANGLER_SEND_METRICS: "false", CLOUDFLARE_CF_FETCH_ENABLED: "false", CI: "true" };
+  const wrangler = join(ROOT, "node_modules/wrangler/bin/wrangler.js");
+  const args = [wrangler, "deploy", "--env", environment, "--dry-run", ...(folder ? ["--outdir", folder] : [])];
+  try {
+    const { stdout, stderr } = await promisify(execFile)(process.execPath, args, { cwd: ROOT, env });
+    return `${stdout}${stderr}`;
+  } catch (error) {
+    const { stderr, stdout } = error as { stderr?: string; stdout?: string };
+    throw new Error(`the Worker does not build:\n${(stderr || stdout || String(error)).trim()}`);
+  }
 }
 
 async function fingerprint(): Promise<string> {

@@ -1,88 +1,15 @@
 // The edge on one's own machine, for development and as a service: the production bundle of the Worker on workerd, with TLS.
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
-import { loadEnvFile } from "node:process";
-import { Command, Option } from "commander";
 import { senderOf } from "../../connector/ops/systemd.ts";
 import { readSettings, SETTING_NAMES } from "../../edge/settings.ts";
-import { number, readCommand } from "../cli.ts";
+import { readCommand } from "../cli.ts";
 import { buildWorker } from "./build.ts";
+import { edgeCommand, readGiven } from "./command.ts";
 import { type RunningEdge, startEdge } from "./run.ts";
 
-interface Given {
-  readonly port: number;
-  readonly host: string;
-  readonly state: string;
-  readonly connectorKeys?: string;
-  readonly tlsCert?: string;
-  readonly tlsKey?: string;
-  readonly redirectPort?: number;
-  readonly acmeWebroot?: string;
-  readonly drain: number;
-  readonly front?: true;
-  readonly inspect?: number;
-}
-
-const port = number({ least: 0, most: 65_535 });
-const option = (flags: string, text: string, variable: string) => new Option(flags, text).env(variable);
-
-const program = new Command("edge")
-  .description("Runs the production bundle of the Worker on workerd.")
-  .option("--env-file <file>", "variables, as in config/cloud/edge.env; what is set already stays")
-  .addOption(
-    option("--port <port>", "port to listen on; 0 takes a free one", "EDGE_PORT").argParser(port).default(4000),
-  )
-  .addOption(option("--host <address>", "address to listen on", "EDGE_HOST").default("127.0.0.1"))
-  .addOption(option("--state <folder>", "what the Durable Objects keep", "EDGE_STATE").default(".state/edge"))
-  .addOption(
-    option(
-      "--connector-keys <file>",
-      "JWK set of the connectors that may dial in (else the setting CONNECTOR_KEYS)",
-      "CONNECTOR_KEYS_FILE",
-    ),
-  )
-  .addOption(option("--tls-cert <file>", "PEM chain of the certificate; read again when it changes", "EDGE_TLS_CERT"))
-  .addOption(option("--tls-key <file>", "PEM key of the certificate", "EDGE_TLS_KEY"))
-  .addOption(
-    option("--redirect-port <port>", "plain HTTP that sends everybody to https", "EDGE_REDIRECT_PORT").argParser(port),
-  )
-  .addOption(option("--acme-webroot <folder>", "answer ACME challenges from here on that port", "EDGE_ACME_WEBROOT"))
-  .addOption(
-    option("--drain <seconds>", "how long answers in flight may take after SIGTERM", "EDGE_DRAIN")
-      .argParser(number({ least: 0, most: 3_600, whole: false }))
-      .default(30),
-  )
-  .addOption(
-    option(
-      "--front",
-      "listen in front of workerd without TLS too: for an edge behind a proxy of your own",
-      "EDGE_FRONT",
-    ),
-  )
-  .option("--inspect <port>", "open the Worker to Chrome DevTools", port)
-  .addHelpText(
-    "after",
-    `\nSettings come from the environment: ${SETTING_NAMES.join(", ")}.\nSIGHUP looks for a renewed certificate.`,
-  );
-// Before the options look into the environment.
-program.on("option:env-file", (file: string) => {
-  try {
-    loadEnvFile(file);
-  } catch (error) {
-    throw new Error(`--env-file ${file} cannot be read: ${(error as NodeJS.ErrnoException).code}`);
-  }
-});
-
-const read = readCommand(program, process.argv, () => {
-  const given = program.opts<Given>();
-  if ((given.tlsCert === undefined) !== (given.tlsKey === undefined)) {
-    throw new Error("--tls-cert and --tls-key belong together");
-  }
-  if (given.tlsCert === undefined && given.redirectPort !== undefined) {
-    throw new Error("--redirect-port needs --tls-cert and --tls-key");
-  }
-  return given;
-});
+const program = edgeCommand(process.env);
+const read = readCommand(program, process.argv, () => readGiven(program));
 if ("exit" in read) process.exit(read.exit);
 const { given } = read;
 
