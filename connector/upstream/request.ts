@@ -17,6 +17,8 @@ export interface UpstreamRequest {
 export interface UpstreamHandler {
   /** An upstream was chosen and the request is being sent (again after each retry). `attempt` from 1. */
   onStart(upstream: string, attempt: number): void;
+  /** The attempt is lost; the request holds no slot and waits to be sent again. */
+  onLost?(): void;
   /** Status and headers of the attempt that is committed: no retry after this. */
   onHead(status: number, headers: HeaderPairs): void;
   /** false = stop reading until `resume` is called. What is already read may still come. */
