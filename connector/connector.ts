@@ -4,6 +4,7 @@ import { BACKEND } from "../shared/openai.ts";
 import type { PoolReport, Welcome } from "../shared/wire/messages.ts";
 import type { Config } from "./config.ts";
 import { promptPrefix } from "./dialect/prefix.ts";
+import { splitInputs } from "./dialect/split.ts";
 import { Dialects } from "./dialects.ts";
 import type { Exchange } from "./exchange/exchange.ts";
 import { type Engine, Serving } from "./exchange/serve.ts";
@@ -16,6 +17,7 @@ import type { ConnectorStatus } from "./status.ts";
 import { type ConnectorIdentity, loadIdentity } from "./uplink/key.ts";
 import { Uplink } from "./uplink/uplink.ts";
 import { Backend } from "./upstream/backend.ts";
+import { FanOut } from "./upstream/fanout.ts";
 import { Pool } from "./upstream/pool.ts";
 
 const VERSION = "0.1.0";
@@ -97,7 +99,7 @@ export class Connector {
     for (const pool of config.pools) {
       const made = new Pool(pool, { ...deps, timeouts: config.timeouts, onChange: () => this.#report() });
       this.#pools.set(pool.model, made);
-      this.#engines.set(pool.model, made);
+      this.#engines.set(pool.model, pool.fanOut ? new FanOut(made, splitInputs) : made);
     }
     if (config.backend !== undefined) this.#engines.set(BACKEND, new Backend(config.backend));
     this.#observer = together(this.#observers(), (cause) => log.error({ err: cause }, "an observer has a defect"));

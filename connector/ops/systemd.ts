@@ -9,8 +9,6 @@ import { writeSync } from "node:fs";
 import type { ConnectorStatus } from "../status.ts";
 import { Announcer } from "./announcer.ts";
 
-type Notices = Pick<Log, "info" | "warn" | "error">;
-
 const LOOK_MS = 500;
 /** systemd-notify waits at most 5 s for systemd. */
 const NOTIFY_WITHIN_MS = 6_000;
@@ -30,7 +28,7 @@ interface Sender {
 }
 
 /** @returns null where nobody listens. */
-export function senderOf(env: Environment, log: Notices): Sender | null {
+export function senderOf(env: Environment, log: Log): Sender | null {
   const { NOTIFY_SOCKET, HEARTCODE_NOTIFY_FD } = env;
   if (NOTIFY_SOCKET === undefined) return null;
   return HEARTCODE_NOTIFY_FD === undefined ? new ByProcess(log) : new ByDescriptor(Number(HEARTCODE_NOTIFY_FD), log);
@@ -56,11 +54,11 @@ class Pending {
 /** Writes to a datagram socket that is connected already. */
 class ByDescriptor implements Sender {
   readonly #fd: number;
-  readonly #log: Notices;
+  readonly #log: Log;
   readonly #pending = new Pending();
   #isBroken = false;
 
-  constructor(fd: number, log: Notices) {
+  constructor(fd: number, log: Log) {
     this.#fd = fd;
     this.#log = log;
   }
@@ -88,12 +86,12 @@ class ByDescriptor implements Sender {
 
 /** Starts systemd-notify, one at a time; what comes meanwhile is sent together after it. */
 class ByProcess implements Sender {
-  readonly #log: Notices;
+  readonly #log: Log;
   readonly #pending = new Pending();
   #running: Promise<void> | null = null;
   #isBroken = false;
 
-  constructor(log: Notices) {
+  constructor(log: Log) {
     this.#log = log;
   }
 
@@ -141,7 +139,7 @@ export interface InitReports {
 }
 
 /** Tells systemd about a connector from now on; does nothing where nobody listens. */
-export function reportToSystemd(env: Environment, status: () => ConnectorStatus, log: Notices): InitReports {
+export function reportToSystemd(env: Environment, status: () => ConnectorStatus, log: Log): InitReports {
   const notify = senderOf(env, log);
   if (notify === null) return { look: () => {}, end: async () => {} };
   const announcer = new Announcer(watchdogMs(env));
