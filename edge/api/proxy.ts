@@ -17,6 +17,8 @@ import type { Settings } from "../settings.ts";
 import { hubOf, shardOf } from "./hubs.ts";
 import { readIntake } from "./intake.ts";
 
+/** The lowest status of the error table. */
+const LEAST_FAILURE = 400;
 /** Pauses between the calls to a hub that was lost before it answered. ms. */
 const RECALL_PAUSES_MS = [0, 100, 400, 1_000];
 /** Pauses between attempts to go on with a broken answer: about 10 s in all. ms. */
@@ -75,7 +77,7 @@ export async function proxy(asked: Asked, resumable: Resumable): Promise<Respons
   };
   const shard = shardOf(credentials, settings.shards);
   const response = await call(env, shard, exchange, bytes, request.signal);
-  const failure = readFailure(response.headers);
+  const failure = response.status < LEAST_FAILURE ? null : readFailure(response.headers);
   if (failure !== null) throw new HubFailure(failure);
   return answer(response, exchange, resumable, (from) => reopen(env, shard, from, request.signal));
 }
