@@ -13,6 +13,8 @@ export interface Program {
   readonly ipc?: boolean;
   /** Gets a copy of what it prints. */
   readonly logFile?: string;
+  /** What it prints on stdout goes nowhere. */
+  readonly isSilent?: boolean;
   /** How long SIGTERM may take before SIGKILL. */
   readonly graceMs?: number;
 }
@@ -74,7 +76,12 @@ function start(program: Program, lost: (error: Error) => void): Child {
   const child = spawn(program.command, program.args, {
     detached: true,
     env: program.env ?? process.env,
-    stdio: ["ignore", "pipe", "pipe", ...(program.ipc === true ? (["ipc"] as const) : [])],
+    stdio: [
+      "ignore",
+      program.isSilent === true ? "ignore" : "pipe",
+      "pipe",
+      ...(program.ipc === true ? (["ipc"] as const) : []),
+    ],
   });
   const group = child.pid;
   if (group !== undefined) groups.add(group);

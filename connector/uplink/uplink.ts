@@ -165,11 +165,12 @@ export class Uplink {
         flush(true);
       }, LATER_MS);
     };
-    // After all I/O of this turn: the tokens of a hundred streams that came together leave together.
+    // After all I/O of this turn, and after one more look at what has come meanwhile, which waits for nothing: the tokens of
+    // a hundred streams and the answers of many engines leave together. Each message costs both ends more than what is in it.
     const schedule = (): void => {
       if (scheduled) return;
       scheduled = true;
-      setImmediate(() => flush());
+      setImmediate(() => setImmediate(() => flush()));
     };
     const session = new Session({
       host,

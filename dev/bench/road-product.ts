@@ -5,6 +5,7 @@ import { access, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Child, type Crew, run } from "../crew.ts";
+import { countHubs } from "./hubs.ts";
 import { answers, freePorts } from "./ports.ts";
 import { ENGINE_MODELS, type EnginePorts, type Road, type Target } from "./road.ts";
 
@@ -50,6 +51,7 @@ export async function startProductRoad(
   const [port, metrics] = await freePorts(2);
   if (port === undefined || metrics === undefined) throw new Error("no free ports");
   const key = randomBytes(24).toString("hex");
+  const adminToken = randomBytes(24).toString("hex");
 
   const keyFile = join(directory, "connector.key");
   const publicKey = await run(
@@ -62,7 +64,9 @@ export async function startProductRoad(
     name: "edge",
     command: process.execPath,
     args: [EDGE, "--port", String(port), "--state", join(directory, "state"), "--connector-keys", keysFile],
-    env: { ...process.env, AUTH_MODE: "master-key", MASTER_KEY: key },
+    env: { ...process.env, AUTH_MODE: "master-key", MASTER_KEY: key, ADMIN_TOKEN: adminToken },
+    // A line a request: nobody reads them, as nobody reads nginx's.
+    isSilent: true,
     ipc: true,
     graceMs: EDGE_GRACE_MS,
   });
@@ -80,7 +84,13 @@ export async function startProductRoad(
   await answers(port, "/health", CONNECTOR_READY_MS, signal);
 
   const target = (model: string): Target => ({ port, model, authorization: `Bearer ${key}` });
-  return { name: "product", connector, chat: target("heartcode-default"), embed: target("heartcode-embed") };
+  return {
+    name: "product",
+    connector,
+    chat: target("heartcode-default"),
+    embed: target("heartcode-embed"),
+    hubs: () => countHubs(port, adminToken),
+  };
 }
 
 /** The backend is never asked: the key is the edge's own. */

@@ -1,9 +1,12 @@
 // What a road to the engines looks like from a client. How it was built is not known here.
+import type { HubCounts } from "./hubs.ts";
 
 export interface Road {
   readonly name: RoadName;
   readonly chat: Target;
   readonly embed: Target;
+  /** Where there are hubs. */
+  readonly hubs?: () => Promise<HubCounts>;
 }
 
 export type RoadName = "direct" | "nginx+ssh" | "product";

@@ -1,4 +1,5 @@
 // The section of token pauses: what big answers do to streams that share their road.
+import { tellCounts } from "./hubs.ts";
 import { type GapResult, loadGap } from "./load-gap.ts";
 import { addFailures, type Failures, type Measure, pool, type Slice } from "./measure.ts";
 import { aroundSize, bodyOf, embeddings } from "./questions.ts";
@@ -16,9 +17,11 @@ const CONNECTIONS = 2;
 export async function gap(context: Context): Promise<Section> {
   await context.embedAnswers(ANSWER_BYTES);
   const question = embeddings(INPUTS, INPUT_CHARS);
-  const results = await inTurns<GapResult>(context, "gap", (road, ms) => {
+  const notes: string[] = [];
+  const results = await inTurns<GapResult>(context, "gap", async (road, ms) => {
+    const before = await road.hubs?.();
     const big = (duration: number) => plain(question, road.embed, aroundSize(ANSWER_BYTES), CONNECTIONS, duration);
-    return loadGap(
+    const result = await loadGap(
       {
         target: road.chat,
         streams: STREAMS,
@@ -28,12 +31,16 @@ export async function gap(context: Context): Promise<Section> {
       },
       context.signal,
     );
+    const after = await road.hubs?.();
+    if (before !== undefined && after !== undefined) notes.push(tellCounts(before, after));
+    return result;
   });
   const [road] = context.roads;
   const requestBytes = road === undefined ? 0 : bodyOf(question, road.embed).length;
   return {
     title: `pause between tokens of ${STREAMS} streams at ${GAP_TOKENS_PER_SECOND} tokens/s: quiet, then with ${CONNECTIONS} embedding answers of ${ANSWER_BYTES / 1e6} MB (requests of ${Math.round(requestBytes / 1000)} kB) always in flight`,
     rows: rowsOf(results),
+    notes,
   };
 }
 

@@ -15,6 +15,8 @@ export interface Row {
 export interface Section {
   readonly title: string;
   readonly rows: readonly Row[];
+  /** Lines below the table. */
+  readonly notes?: readonly string[];
 }
 
 export interface Context {

@@ -44,7 +44,7 @@ export function render(section: Section): string {
     const complaints = section.rows[index] === undefined ? [] : complain(section.rows[index]);
     return complaints.length === 0 ? [line] : [`${line}  FAILURES`, ...complaints];
   });
-  return [section.title, head, ...body].join("\n");
+  return [section.title, head, ...body, ...(section.notes ?? [])].join("\n");
 }
 
 function complain(row: Row): string[] {

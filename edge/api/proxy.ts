@@ -18,6 +18,8 @@ import type { Settings } from "../settings.ts";
 import { hubOf, shardOf } from "./hubs.ts";
 import { readIntake } from "./intake.ts";
 
+/** The lowest status of the error table. */
+const LEAST_FAILURE = 400;
 /** Pauses between the calls to a hub that is lost, before it answers or behind it: about 10 s in all. ms. */
 const PAUSES_MS = [0, 100, 200, 400, 800, 1_600, 3_200, 3_700];
 /** More often than a hub opens an exchange before it is lost: the attempts of the next one must have higher numbers. */
@@ -76,7 +78,7 @@ export async function proxy(asked: Asked, resumable: Resumable): Promise<Respons
   };
   const shard = shardOf(credentials, settings.shards);
   const response = await call(env, shard, exchange, bytes, request.signal);
-  const failure = readFailure(response.headers);
+  const failure = response.status < LEAST_FAILURE ? null : readFailure(response.headers);
   if (failure !== null) throw new HubFailure(failure);
   return answer(response, exchange, resumable, (from) => reopen(env, shard, from, request.signal));
 }

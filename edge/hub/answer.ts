@@ -74,7 +74,9 @@ export class Answer implements Reader {
     const headers = [...head.headers, ...extra];
     if (exchange.end !== null && this.#failure === null && exchange.unread <= PULL_BYTES) {
       // A small answer that came in one message goes out in one piece: no stream, no wrapping in the Worker.
-      return new Response(this.#board.take(exchange, PULL_BYTES, Date.now()), { status: head.status, headers });
+      const bytes = this.#board.take(exchange, PULL_BYTES, Date.now());
+      // As an object: pairs take the runtime three times as long, and there are no two of one name.
+      return new Response(bytes, { status: head.status, headers: Object.fromEntries(headers) });
     }
     const { connector, instance } = exchange.owner ?? { connector: "", instance: "" };
     headers.push([CONNECTOR_HEADER, JSON.stringify([connector, instance])]);
