@@ -3,7 +3,6 @@
 // request's side through its reader. Frames that arrive are read in receive.ts and end up in the methods here.
 import { isErrorCode, type PublicFailure } from "../../shared/errors.ts";
 import type { ResumeRequest } from "../../shared/hop.ts";
-import { BACKEND } from "../../shared/openai.ts";
 import { CloseCode, FrameType } from "../../shared/wire/frames.ts";
 import { type End, jsonFrame } from "../../shared/wire/messages.ts";
 import { Spool } from "../../shared/wire/spool.ts";
@@ -11,19 +10,9 @@ import { freeOn, leave, letGoOfSent, pushBody, sendOpen, sendResume, takeAnswer 
 import { brokenOff, failureOf } from "./endings.ts";
 import { Exchange, type Order, type Reader } from "./exchange.ts";
 import { Link, type LinkState, type Transport } from "./link.ts";
+import { ACCEPT_WITHIN_MS, HOLD_MS, mayGoOn, patienceOf, placeFor, REATTACH_WITHIN_MS } from "./patience.ts";
 import { RecentIds } from "./recent.ts";
-import { choose, isHeard } from "./roster.ts";
 import { Settlement, type SettlementEvents } from "./settlement.ts";
-
-export const ACCEPT_WITHIN_MS = 2_000;
-/** How long an exchange waits for a connector that could serve it. */
-export const HOLD_MS = 2_000;
-/** How long an answer waits for its connector to come back. One that saw nothing of the loss needs 25 s to notice. */
-export const REATTACH_WITHIN_MS = 30_000;
-/** What has not begun waits so long for its connector's first redial before another one may have it. */
-export const MOVE_AFTER_MS = 1_000;
-/** A socket that missed so many ACCEPTs in a row is closed. */
-const MISSED_ACCEPTS = 2;
 
 export class Switchboard {
   readonly links = new Set<Link>();
@@ -87,10 +76,9 @@ export class Switchboard {
     if (!from.head) exchange.head = { status: 200, headers: [] };
     exchange.owner = { connector: from.connector, instance: from.instance };
     exchange.openedAt = now;
-    exchange.state = "detached";
-    exchange.deadline = this.#brokenOff.has(from.id) ? now : now + REATTACH_WITHIN_MS;
+    if (this.#brokenOff.has(from.id)) exchange.detachedAt = Number.NEGATIVE_INFINITY;
     this.#exchanges.add(exchange);
-    for (const link of this.links) if (this.#reattach(exchange, link, now)) break;
+    this.#await(exchange, now);
     return exchange;
   }
 
@@ -121,10 +109,8 @@ export class Switchboard {
   lost(link: Link, now: number): void {
     if (!this.links.delete(link)) return;
     for (const exchange of [...link.exchanges.values()]) {
-      leave(exchange);
-      if (exchange.end !== null) continue;
-      if (exchange.owner === null) this.#redispatch(exchange, now);
-      else this.#await(exchange, now);
+      if (exchange.end !== null) leave(exchange);
+      else this.#unseated(exchange, now);
     }
   }
 
@@ -149,21 +135,15 @@ export class Switchboard {
     }
   }
 
-  // What follows is called by receive.ts for frames of a link.
-
   welcome(link: Link, now: number): void {
     for (const other of this.links) {
-      const { connector, slot } = other.state;
-      if (other === link || connector !== link.state.connector || slot !== link.state.slot) continue;
+      if (!link.supersedes(other)) continue;
       other.transport.close(CloseCode.SUPERSEDED, "a newer socket of this connector is here");
       this.lost(other, now);
     }
     if (link.draining) return; // A probe: its process says nothing of the one that answers for what is detached.
-    for (const exchange of [...this.#exchanges]) {
-      if (exchange.state !== "detached" || exchange.owner?.connector !== link.state.connector) continue;
-      if (exchange.owner.instance !== link.state.instance) this.#ownerIsGone(exchange, now);
-      else this.#reattach(exchange, link, now);
-    }
+    for (const exchange of [...this.#exchanges])
+      if (exchange.state === "detached" && link.isAfter(exchange.owner)) this.#ownerIsGone(exchange, now);
     this.offer(now);
   }
 
@@ -223,7 +203,7 @@ export class Switchboard {
     const { order } = exchange;
     if (order === null) return;
     this.#turn += 1;
-    const link = this.#chosenFor(exchange, now);
+    const link = placeFor(exchange, this.links, now, this.#turn);
     if (link === undefined) {
       this.#waiting.add(exchange);
       return;
@@ -237,9 +217,7 @@ export class Switchboard {
   }
 
   #reattach(exchange: Exchange, link: Link, now: number): boolean {
-    const { owner } = exchange;
-    if (owner === null || !isHeard(link, now)) return false;
-    if (owner.connector !== link.state.connector || owner.instance !== link.state.instance) return false;
+    if (!mayGoOn(exchange, link, now)) return false;
     exchange.state = "opened";
     exchange.deadline = now + ACCEPT_WITHIN_MS;
     sendResume(exchange, link, freeOn(this.links, link), now);
@@ -254,43 +232,40 @@ export class Switchboard {
     link.doubt(now);
     link.control(jsonFrame(FrameType.RESET, exchange.channel, { code: "no_accept", retryable: true }));
     link.flush();
-    leave(exchange);
-    if (exchange.owner !== null) this.#await(exchange, now);
-    else this.#redispatch(exchange, now);
-    if (link.missedAccepts >= MISSED_ACCEPTS) {
+    this.#unseated(exchange, now);
+    if (link.hasFailed) {
       link.transport.close(CloseCode.SILENT, "OPEN was not accepted in time");
       this.lost(link, now);
     }
+  }
+
+  #unseated(exchange: Exchange, now: number): void {
+    leave(exchange);
+    if (exchange.owner !== null) this.#await(exchange, now);
+    else this.#redispatch(exchange, now);
   }
 
   #redispatch(exchange: Exchange, now: number): void {
     leave(exchange);
     exchange.owner = null;
     exchange.detachedAt = null;
-    if (exchange.body.start > 0) {
-      // Part of the body is gone: only the Worker can send it a second time, and it knows what the gate has decided.
-      this.#end(exchange);
-      exchange.reader.again();
-      return;
-    }
     exchange.state = "waiting";
     exchange.deadline = now + HOLD_MS;
-    this.#dispatch(exchange, now);
+    // Where part of the body is gone, the Worker still has it all.
+    if (exchange.body.start > 0) this.#end(exchange, "again");
+    else this.#dispatch(exchange, now);
   }
 
   #await(exchange: Exchange, now: number): void {
     exchange.state = "detached";
     exchange.detachedAt ??= now;
-    // A lookup may be made anywhere, and as often as it takes.
-    const isFree = exchange.hasNotBegun && exchange.target === BACKEND;
-    const patience = isFree ? 0 : exchange.hasNotBegun ? MOVE_AFTER_MS : REATTACH_WITHIN_MS;
-    exchange.deadline = exchange.detachedAt + patience;
+    exchange.deadline = exchange.detachedAt + patienceOf(exchange);
     for (const link of this.links) if (this.#reattach(exchange, link, now)) return;
   }
 
   /** Its socket has not come back yet: once it may, it goes to another connector, if there is one that serves it. */
   #overdue(exchange: Exchange, now: number): void {
-    if (exchange.hasNotBegun && this.#chosenFor(exchange, now) !== undefined) this.#redispatch(exchange, now);
+    if (placeFor(exchange, this.links, now, this.#turn) !== undefined) this.#redispatch(exchange, now);
     else if (now - (exchange.detachedAt ?? 0) >= REATTACH_WITHIN_MS) this.fail(exchange, brokenOff(exchange));
   }
 
@@ -298,12 +273,6 @@ export class Switchboard {
   #ownerIsGone(exchange: Exchange, now: number): void {
     if (exchange.hasNotBegun) this.#redispatch(exchange, now);
     else this.fail(exchange, brokenOff(exchange));
-  }
-
-  #chosenFor({ refusedBy, target }: Exchange, now: number): Link | undefined {
-    const links = [...this.links];
-    const candidates = refusedBy.size === 0 ? links : links.filter((link) => !refusedBy.has(link.state.instance ?? ""));
-    return choose(candidates, target, now, this.#turn);
   }
 
   /** The end of an exchange for the hub. The reader keeps what is in `answer`. */
@@ -319,11 +288,11 @@ export class Switchboard {
     if (next !== undefined) this.#dispatch(next, this.#now);
   }
 
-  #end(exchange: Exchange): void {
+  #end(exchange: Exchange, word: "room" | "again" = "room"): void {
     exchange.state = "over";
     this.#exchanges.delete(exchange);
     this.#waiting.delete(exchange);
     leave(exchange);
-    exchange.reader.room();
+    exchange.reader[word]();
   }
 }

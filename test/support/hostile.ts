@@ -10,7 +10,7 @@ import { jsonFrame } from "../../shared/wire/messages.ts";
 import { Spool } from "../../shared/wire/spool.ts";
 
 const ALLOWED: ReadonlySet<number> = new Set(Object.values(CloseCode));
-const NO_READER = { head() {}, data() {}, fail() {}, accepted() {}, room() {} };
+const NO_READER = { head() {}, data() {}, fail() {}, accepted() {}, room() {}, again() {} };
 const POOLS = [{ model: "m", kind: "chat", upstreams: 1, healthy: 1, slots: 1, in_flight: 0, queued: 0 }];
 const WINDOWS = { exchange: 1_000, socket: 10_000 };
 const TIMINGS = { queue_ms: 0, first_byte_ms: 0, total_ms: 0 };

@@ -90,6 +90,8 @@ export class Client implements Reader {
   exchange: HubExchange | null = null;
   body = new Spool();
   bodyLength = 0;
+  /** The hub wants the whole request once more. */
+  isAskedAgain = false;
 
   constructor(seed: number, length: number) {
     this.seed = seed;
@@ -105,6 +107,10 @@ export class Client implements Reader {
   accepted(): void {}
 
   room(): void {}
+
+  again(): void {
+    this.isAskedAgain = true;
+  }
 
   fail(failure: PublicFailure): void {
     if (this.ended !== null) throw new Error(`exchange ${this.seed} ended twice`);
@@ -160,20 +166,34 @@ export class World {
     const client = new Client(this.clients.length, length);
     this.clients.push(client);
     client.bodyLength = bodyLength;
+    this.#ask(client, 0);
+    this.feed(client, 100_000);
+  }
+
+  /** The Worker's part: whom a hub asks it to call again, it calls again. */
+  askAgain(): void {
+    for (const client of this.clients) {
+      if (!client.isAskedAgain || client.ended !== null) continue;
+      client.isAskedAgain = false;
+      this.#ask(client, client.exchange!.attempts);
+    }
+  }
+
+  #ask(client: Client, attempts: number): void {
     const order: Order = {
       exchange: `x${client.seed}`,
       target: MODEL,
       method: "POST",
       path: "/",
       headers: [],
-      length: bodyLength,
+      length: client.bodyLength,
       deadline_ms: 1,
       tier: "",
       tenant: "",
       dialect: { model: "m", stream: client.seed % 2 === 0, usage: false },
     };
-    client.exchange = this.board.open(order, client.body, client, this.now);
-    this.feed(client, 100_000);
+    client.body = new Spool();
+    client.exchange = this.board.open(order, client.body, client, this.now, attempts);
   }
 
   /** More of a client's request body arrives. */
@@ -250,8 +270,8 @@ export class World {
       const { exchange } = client;
       if (exchange === null || client.ended !== null) continue;
       const { owner } = exchange;
-      if (owner === null) {
-        client.ended = "failed";
+      if (owner === null || client.heads === 0) {
+        this.#ask(client, exchange.attempts + 50);
         continue;
       }
       const from = {
@@ -283,8 +303,8 @@ export class World {
 
   pass(ms: number): void {
     this.now += ms;
-
     this.board.tick(this.now);
+    this.askAgain();
     for (const site of this.sites) {
       site.table.tick(this.now);
       if (site.wire?.session.isWelcomed === true) site.wire.session.repeatEnds();

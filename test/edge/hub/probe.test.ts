@@ -2,8 +2,9 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import type { Order, Reader } from "../../../edge/hub/exchange.ts";
 import { type Link, newLinkState } from "../../../edge/hub/link.ts";
+import { HOLD_MS } from "../../../edge/hub/patience.ts";
 import { receive } from "../../../edge/hub/receive.ts";
-import { HOLD_MS, Switchboard } from "../../../edge/hub/switchboard.ts";
+import { Switchboard } from "../../../edge/hub/switchboard.ts";
 import { BACKEND } from "../../../shared/openai.ts";
 import { decode, encode } from "../../../shared/wire/codec.ts";
 import { type Frame, FrameType } from "../../../shared/wire/frames.ts";
@@ -34,6 +35,7 @@ beforeEach(() => {
     reopened: nothing,
     commit: nothing,
     over: nothing,
+    accepted: nothing,
   };
   board = new Switchboard({ shards: 1, events });
 });
@@ -47,6 +49,7 @@ function reader(): Reader & { readonly failures: string[] } {
     data: nothing,
     accepted: nothing,
     room: nothing,
+    again: nothing,
     fail: ({ code }) => failures.push(code),
   };
 }
