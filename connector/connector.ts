@@ -1,24 +1,19 @@
 // The composition root of the connector: engines, exchanges and sockets, wired together and read top to bottom.
 import { randomUUID } from "node:crypto";
-import { BACKEND } from "../shared/openai.ts";
 import type { PoolReport, Welcome } from "../shared/wire/messages.ts";
 import type { Config } from "./config.ts";
-import { promptPrefix } from "./dialect/prefix.ts";
-import { splitInputs } from "./dialect/split.ts";
-import { Dialects } from "./dialects.ts";
+import { Engines } from "./engines.ts";
 import type { Exchange } from "./exchange/exchange.ts";
-import { type Engine, Serving } from "./exchange/serve.ts";
+import { Serving } from "./exchange/serve.ts";
 import { ExchangeTable } from "./exchange/table.ts";
 import type { Observer } from "./observe.ts";
 import { type ExchangeLog, logExchanges } from "./ops/exchange-log.ts";
 import { together } from "./ops/observers.ts";
 import type { Tracing } from "./ops/tracing.ts";
 import type { ConnectorStatus } from "./status.ts";
+import { Translations } from "./translations.ts";
 import { type ConnectorIdentity, loadIdentity } from "./uplink/key.ts";
 import { Uplink } from "./uplink/uplink.ts";
-import { Backend } from "./upstream/backend.ts";
-import { FanOut } from "./upstream/fanout.ts";
-import { Pool } from "./upstream/pool.ts";
 
 const VERSION = "0.1.0";
 export const AGENT = `heartcode-connector/${VERSION}`;
@@ -26,6 +21,7 @@ export const AGENT = `heartcode-connector/${VERSION}`;
 /** Also how old the hub's picture of a pool can be. */
 const TICK_MS = 500;
 const REPEAT_ENDS_EVERY_MS = 5_000;
+const ACKNOWLEDGED_WITHIN_MS = 2_000;
 
 /** Exit codes, as the documentation gives them. */
 export const EXIT = { ok: 0, failed: 1, usage: 2, refused: 3 } as const;
@@ -44,17 +40,16 @@ interface Shard {
 }
 
 export class Connector {
-  readonly #config: Config;
+  #config: Config;
   readonly #log: ExchangeLog;
-  readonly #identity: ConnectorIdentity;
+  #identity: ConnectorIdentity;
   readonly #events: ConnectorEvents;
   readonly #watchers: readonly Observer[];
   readonly #startedAt = Date.now();
   readonly #instance: string;
-  readonly #pools = new Map<string, Pool>();
-  readonly #engines = new Map<string, Engine>();
+  readonly #engines: Engines;
   readonly #shards = new Map<number, Shard>();
-  readonly #dialect = new Dialects(() => this.#pools.keys());
+  #translations: Translations;
   readonly #tracing: Tracing | undefined;
   readonly #observer: Observer;
   readonly #timers: NodeJS.Timeout[] = [];
@@ -95,18 +90,13 @@ export class Connector {
     this.#events = events;
     this.#instance = instance;
     this.#tracing = tracing;
-    const deps = { now: Date.now, random: Math.random, setTimeout, clearTimeout, log, prefixOf: promptPrefix };
-    for (const pool of config.pools) {
-      const made = new Pool(pool, { ...deps, timeouts: config.timeouts, onChange: () => this.#report() });
-      this.#pools.set(pool.model, made);
-      this.#engines.set(pool.model, pool.fanOut ? new FanOut(made, splitInputs) : made);
-    }
-    if (config.backend !== undefined) this.#engines.set(BACKEND, new Backend(config.backend));
+    this.#engines = new Engines(config, log, () => this.#report());
+    this.#translations = new Translations(this.#engines.models);
     this.#observer = together(this.#observers(), (cause) => log.error({ err: cause }, "an observer has a defect"));
   }
 
   start(): void {
-    for (const pool of this.#pools.values()) pool.start();
+    this.#engines.start();
     // Shard 0 tells how many there are (wire/spec.md §3).
     this.#dial(0);
     this.#every(TICK_MS, () => this.#tick());
@@ -128,7 +118,7 @@ export class Connector {
       draining: this.#draining,
       shards: this.#expected,
       sockets: [...this.#shards.values()].map(({ uplink }) => uplink.status()),
-      pools: [...this.#pools.values()].map((pool) => pool.status()),
+      pools: this.#engines.statuses(),
       exchanges: {
         running: sum((table) => table.running),
         undelivered: sum((table) => table.undelivered),
@@ -139,14 +129,42 @@ export class Connector {
     };
   }
 
-  /** Leaves: announces it, lets what runs finish for at most `ms`, then closes everything. */
-  async drain(ms: number): Promise<void> {
+  /**
+   * Goes on with another configuration. What runs or waits finishes where it is; a new key is used from the next dial on.
+   * @returns what of it takes effect at the next start only.
+   * @throws KeyFileError; then nothing has changed.
+   */
+  async reload(config: Config): Promise<string[]> {
+    const old = this.#config;
+    const isOther = (one: unknown, other: unknown) => JSON.stringify(one ?? null) !== JSON.stringify(other ?? null);
+    const later = [
+      ...(isOther(config.edge.url, old.edge.url) ? ["edge.url"] : []),
+      ...(isOther(config.edge.id, old.edge.id) ? ["edge.id"] : []),
+      ...(isOther(config.tracing, old.tracing) ? ["tracing"] : []),
+      ...(isOther(config.metrics, old.metrics) ? ["metrics"] : []),
+    ];
+    const { url, id } = old.edge;
+    this.#identity = await loadIdentity(id, config.edge.keyFile);
+    this.#config = { ...config, edge: { url, id, keyFile: config.edge.keyFile } };
+    this.#engines.apply(config);
+    this.#translations = new Translations(this.#engines.models);
+    this.#report();
+    return later;
+  }
+
+  /** Leaves: announces it, lets what runs finish for at most `drain_s`, then closes everything. */
+  async drain(): Promise<void> {
     if (this.#draining) return;
     this.#draining = true;
-    const deadline = Date.now() + ms;
+    const ms = this.#config.drainS * 1000;
+    const from = Date.now();
+    const deadline = from + ms;
     this.#leaveBy = deadline;
     for (const { uplink } of this.#shards.values()) uplink.session?.goAway("the connector stops", ms);
-    while (this.#running() > 0 && Date.now() < deadline) await new Promise((done) => setTimeout(done, 50));
+    // Until a hub has said that it knows, an OPEN may be on its way; a hub that does not say so is not waited for.
+    const isExpected = () => Date.now() - from < ACKNOWLEDGED_WITHIN_MS && this.#isUnacknowledged();
+    while ((this.#running() > 0 || isExpected()) && Date.now() < deadline)
+      await new Promise((done) => setTimeout(done, 50));
     await this.stop();
   }
 
@@ -158,7 +176,7 @@ export class Connector {
       uplink.session?.flush(() => true, true);
     }
     await Promise.all([...this.#shards.values()].map(({ uplink }) => uplink.stop()));
-    await Promise.all([...this.#pools.values()].map((pool) => pool.close()));
+    await this.#engines.close();
     await this.#tracing?.close();
   }
 
@@ -217,7 +235,7 @@ export class Connector {
     const serving = new Serving({
       exchange,
       engine,
-      translation: this.#dialect.of(open),
+      translation: this.#translations.of(open),
       now: Date.now,
       observer: this.#observer,
     });
@@ -246,7 +264,7 @@ export class Connector {
   }
 
   #reports(): PoolReport[] {
-    return [...this.#pools.values()].map((pool) => pool.report());
+    return this.#engines.reports();
   }
 
   /** Tells the hubs how the pools stand, if that is news. */
@@ -255,6 +273,11 @@ export class Connector {
     if (news === this.#reported) return;
     this.#reported = news;
     for (const { uplink } of this.#shards.values()) uplink.session?.report();
+  }
+
+  /** A hub has not yet answered GOAWAY. */
+  #isUnacknowledged(): boolean {
+    return [...this.#shards.values()].some(({ uplink }) => uplink.isUp && uplink.session?.isDrained !== true);
   }
 
   /** Exchanges that run, or that are over and not yet delivered and acknowledged. */

@@ -189,15 +189,29 @@ async function run(options: { config: string; logLevel: Level }): Promise<void> 
       void connector.stop().then(() => leave(EXIT.ok));
       return;
     }
-    log.info({ drain_s: settings.drainS }, "stopping: running exchanges may finish");
-    void connector.drain(settings.drainS * 1000).then(() => leave(EXIT.ok));
+    log.info({}, "stopping: running exchanges may finish");
+    void connector.drain().then(() => leave(EXIT.ok));
     systemd.look();
   };
   process.on("SIGTERM", stop);
   process.on("SIGINT", stop);
+  process.on("SIGHUP", () => void reload(options.config, connector, log));
   // A parent that dies takes its connector with it.
   if (process.send !== undefined) process.on("disconnect", () => void connector.stop().then(() => leave(EXIT.ok)));
   connector.start();
+}
+
+/** A configuration that is not valid changes nothing. */
+async function reload(file: string, connector: Connector, log: Instruments["log"]): Promise<void> {
+  try {
+    const later = await connector.reload(await loadConfig(file, process.env));
+    log.info({ config: file }, "the configuration is reloaded");
+    if (later.length > 0) log.warn({ later }, "some of it takes effect at the next start only");
+  } catch (error) {
+    if (!(error instanceof ConfigError || error instanceof KeyFileError)) throw error;
+    const problems = error instanceof ConfigError ? error.problems : [error.message];
+    log.error({ problems }, "the configuration is not reloaded: the old one stays");
+  }
 }
 
 async function listen(

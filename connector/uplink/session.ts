@@ -82,6 +82,11 @@ export class Session {
     return this.#welcomed;
   }
 
+  /** The hub opens nothing more here, and has said so. */
+  get isDrained(): boolean {
+    return this.#drained;
+  }
+
   get stalls(): number {
     return this.#outbox.stalls;
   }

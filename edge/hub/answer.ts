@@ -50,6 +50,7 @@ export class Answer implements Reader {
   again(): void {
     this.#isAgain = true;
     this.#started.resolve(null);
+    this.onRoom();
   }
 
   accepted(): void {

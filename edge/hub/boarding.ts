@@ -1,6 +1,6 @@
 // Puts an exchange on a link and takes it off again: the channel, the window, and the frame that says so.
 import { FrameType } from "../../shared/wire/frames.ts";
-import { jsonFrame, type Open, type Reset, type Resume } from "../../shared/wire/messages.ts";
+import { jsonFrame, type Open, type Resume } from "../../shared/wire/messages.ts";
 import { firstWindow } from "../../shared/wire/windows.ts";
 import type { Exchange, Order } from "./exchange.ts";
 import type { Link } from "./link.ts";
@@ -35,18 +35,6 @@ export function sendResume(exchange: Exchange, link: Link, free: number, now: nu
 
 /** A body that is no larger is kept as long as its exchange: it can be sent to another connector without a word to the Worker. */
 const KEPT_BODY_BYTES = 8 * 1024;
-
-/** RESET on the channel of an exchange, if it has one. */
-export function sendReset({ link, channel }: Exchange, reset: Reset): void {
-  link?.control(jsonFrame(FrameType.RESET, channel, reset));
-}
-
-/** CREDIT of the whole socket, if it is time for it, and whatever else waits to go. */
-export function creditSocket(link: Link): void {
-  const credit = link.inbox.socketCredit();
-  if (credit !== null) link.control(credit);
-  link.flush();
-}
 
 /** Lets go of what was sent of a body, once a connector answers for it: until then it may have to be sent again. */
 export function letGoOfSent(exchange: Exchange): void {
@@ -83,7 +71,9 @@ export function takeAnswer(links: Iterable<Link>, exchange: Exchange, max: numbe
   if (link === null || bytes.byteLength === 0) return bytes;
   const credit = link.inbox.consume(channel, bytes.byteLength, freeOn(links, link), now);
   if (exchange.end === null && credit !== null) link.control(credit);
-  creditSocket(link);
+  const socket = link.inbox.socketCredit();
+  if (socket !== null) link.control(socket);
+  link.flush();
   return bytes;
 }
 

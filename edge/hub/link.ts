@@ -7,7 +7,6 @@ import type { PoolReport } from "../../shared/wire/messages.ts";
 import { Outbox } from "../../shared/wire/outbox.ts";
 import { GROWTH_SHARE, LEAST_WINDOW_BYTES } from "../../shared/wire/windows.ts";
 import type { Exchange } from "./exchange.ts";
-import { MISSED_ACCEPTS } from "./patience.ts";
 import type { Candidate } from "./roster.ts";
 
 /** Fits the attachment (16 KiB) with 64 pools to spare. */
@@ -60,6 +59,8 @@ export function newLinkState(connector: string, shard: number, slot: number, now
 const BLOCK_BITS = 16;
 /** A connector that carries exchanges pings every 5 s: after such a silence it is asked for a sign of life. */
 export const QUIET_AFTER_MS = 20_000;
+/** So many ACCEPTs missed in a row are too many. */
+const MISSED_ACCEPTS = 2;
 /** How soon the sign must come. */
 const SIGN_WITHIN_MS = 2_000;
 
@@ -120,10 +121,23 @@ export class Link implements Candidate {
     this.control({ type: FrameType.PING, channel: 0, payload: EMPTY });
   }
 
+  supersedes(other: Link): boolean {
+    return other !== this && other.state.connector === this.state.connector && other.state.slot === this.state.slot;
+  }
+
+  /** It is of the same connector, but of a later process: that knows nothing of what the earlier one had. */
+  isAfter(owner: { readonly connector: string; readonly instance: string } | null): boolean {
+    return owner !== null && owner.connector === this.state.connector && owner.instance !== this.state.instance;
+  }
+
+  get hasFailed(): boolean {
+    return this.missedAccepts >= MISSED_ACCEPTS;
+  }
+
   /** Must be asked a few times a second while something runs. */
   isDead(now: number): boolean {
     if (this.exchanges.size > 0 && now - this.heardAt >= QUIET_AFTER_MS) this.doubt(now);
-    return this.suspect && (this.missedAccepts >= MISSED_ACCEPTS || now - this.#suspectAt >= SIGN_WITHIN_MS);
+    return this.suspect && now - this.#suspectAt >= SIGN_WITHIN_MS;
   }
 
   load(target: string): number {

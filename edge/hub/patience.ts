@@ -1,6 +1,8 @@
-// How long the hub waits for what. Pure.
+// How long an exchange waits for what, and where it may go when that is over (spec.md §4, §7). Pure.
 import { BACKEND } from "../../shared/openai.ts";
 import type { Exchange } from "./exchange.ts";
+import type { Link } from "./link.ts";
+import { choose, isHeard } from "./roster.ts";
 
 export const ACCEPT_WITHIN_MS = 2_000;
 /** How long an exchange waits for a connector that could serve it. */
@@ -8,12 +10,30 @@ export const HOLD_MS = 2_000;
 /** How long an answer waits for its connector to come back. One that saw nothing of the loss needs 25 s to notice. */
 export const REATTACH_WITHIN_MS = 30_000;
 /** What has not begun waits so long for its connector's first redial before another one may have it. */
-const MOVE_AFTER_MS = 1_000;
-/** A socket that missed so many ACCEPTs in a row is closed. */
-export const MISSED_ACCEPTS = 2;
+export const MOVE_AFTER_MS = 1_000;
 
-/** ms that an exchange without its socket waits for it alone. A lookup may be made anywhere, and as often as it takes. */
-export function patienceFor({ hasNotBegun, target }: Exchange): number {
-  if (!hasNotBegun) return REATTACH_WITHIN_MS;
-  return target === BACKEND ? 0 : MOVE_AFTER_MS;
+/** How long an exchange without a socket waits for its own connector alone. ms. */
+export function patienceOf(exchange: Exchange): number {
+  if (!exchange.hasNotBegun) return REATTACH_WITHIN_MS;
+  // A lookup may be made anywhere, and as often as it takes.
+  return exchange.target === BACKEND ? 0 : MOVE_AFTER_MS;
+}
+
+/** The connector that answers for it is there, on this socket. */
+export function mayGoOn({ owner }: Exchange, link: Link, now: number): boolean {
+  const { connector, instance } = link.state;
+  return owner !== null && owner.connector === connector && owner.instance === instance && isHeard(link, now);
+}
+
+/** Where it may be opened now: nowhere once its answer has begun. */
+export function placeFor(
+  { hasNotBegun, refusedBy, target }: Exchange,
+  links: Iterable<Link>,
+  now: number,
+  turn: number,
+): Link | undefined {
+  if (!hasNotBegun) return undefined;
+  const all = [...links];
+  const candidates = refusedBy.size === 0 ? all : all.filter((link) => !refusedBy.has(link.state.instance ?? ""));
+  return choose(candidates, target, now, turn);
 }

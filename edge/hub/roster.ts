@@ -43,27 +43,6 @@ export function choose<C extends Candidate>(
   return best;
 }
 
-/** Sockets that a newer one of the same connector and slot takes the place of. */
-export function supersededBy<L extends { readonly state: { readonly connector: string; readonly slot: number } }>(
-  link: L,
-  links: Iterable<L>,
-): L[] {
-  const { connector, slot } = link.state;
-  return [...links].filter(({ state }) => state !== link.state && state.connector === connector && state.slot === slot);
-}
-
-/** The candidate for an exchange, but for the processes that refused it. */
-export function linkFor<C extends Candidate & { readonly state: { readonly instance: string | null } }>(
-  { refusedBy, target }: { readonly refusedBy: ReadonlySet<string>; readonly target: string },
-  links: Iterable<C>,
-  now: number,
-  turn: number,
-): C | undefined {
-  const all = [...links];
-  const candidates = refusedBy.size === 0 ? all : all.filter((link) => !refusedBy.has(link.state.instance ?? ""));
-  return choose(candidates, target, now, turn);
-}
-
 /** How many exchanges of `target` a candidate can run at once; 0 if it must not be used for it. */
 function capacity(candidate: Candidate, target: string, now: number): number {
   if (!isLive(candidate, now) || candidate.isFull) return 0;

@@ -3,26 +3,15 @@
 // request's side through its reader. Frames that arrive are read in receive.ts and end up in the methods here.
 import { isErrorCode, type PublicFailure } from "../../shared/errors.ts";
 import type { ResumeRequest } from "../../shared/hop.ts";
-import { CloseCode } from "../../shared/wire/frames.ts";
-import type { End } from "../../shared/wire/messages.ts";
+import { CloseCode, FrameType } from "../../shared/wire/frames.ts";
+import { type End, jsonFrame } from "../../shared/wire/messages.ts";
 import { Spool } from "../../shared/wire/spool.ts";
-import {
-  creditSocket,
-  freeOn,
-  leave,
-  letGoOfSent,
-  pushBody,
-  sendOpen,
-  sendReset,
-  sendResume,
-  takeAnswer,
-} from "./boarding.ts";
+import { freeOn, leave, letGoOfSent, pushBody, sendOpen, sendResume, takeAnswer } from "./boarding.ts";
 import { brokenOff, failureOf } from "./endings.ts";
 import { Exchange, type Order, type Reader } from "./exchange.ts";
 import { Link, type LinkState, type Transport } from "./link.ts";
-import { ACCEPT_WITHIN_MS, HOLD_MS, patienceFor, REATTACH_WITHIN_MS } from "./patience.ts";
+import { ACCEPT_WITHIN_MS, HOLD_MS, mayGoOn, patienceOf, placeFor, REATTACH_WITHIN_MS } from "./patience.ts";
 import { RecentIds } from "./recent.ts";
-import { isHeard, linkFor, supersededBy } from "./roster.ts";
 import { Settlement, type SettlementEvents } from "./settlement.ts";
 
 export class Switchboard {
@@ -46,14 +35,21 @@ export class Switchboard {
     this.settlement = new Settlement(options.events);
   }
 
-  /** Exchanges. While there are any, or something is owed, time matters: {@link tick} must be called. */
+  /** Exchanges. While there are any, time matters: {@link tick} must be called. */
   get running(): number {
     return this.#exchanges.size;
   }
 
+  /** Time matters. */
+  get isBusy(): boolean {
+    return this.#exchanges.size > 0 || this.settlement.isOwed;
+  }
+
   /** Bytes of answers that readers have not taken yet. */
   get held(): number {
-    return [...this.#exchanges].reduce((bytes, exchange) => bytes + exchange.unread, 0);
+    let bytes = 0;
+    for (const exchange of this.#exchanges) bytes += exchange.unread;
+    return bytes;
   }
 
   attach(transport: Transport, state: LinkState): Link {
@@ -62,7 +58,7 @@ export class Switchboard {
     return link;
   }
 
-  /** Opens an exchange. `body` may still grow: boarding.ts pushes it on. */
+  /** Opens an exchange. `body` may still grow; say so by {@link bodyGrew}. */
   open(order: Order, body: Spool, reader: Reader, now: number, attempts = 0): Exchange {
     const exchange = new Exchange(order.exchange, order.target, order, body, reader, undefined, attempts);
     this.#exchanges.add(exchange);
@@ -80,11 +76,15 @@ export class Switchboard {
     if (!from.head) exchange.head = { status: 200, headers: [] };
     exchange.owner = { connector: from.connector, instance: from.instance };
     exchange.openedAt = now;
-    exchange.state = "detached";
-    exchange.deadline = this.#brokenOff.has(from.id) ? now : now + REATTACH_WITHIN_MS;
+    if (this.#brokenOff.has(from.id)) exchange.detachedAt = Number.NEGATIVE_INFINITY;
     this.#exchanges.add(exchange);
-    for (const link of this.links) if (this.#reattach(exchange, link, now)) break;
+    this.#await(exchange, now);
     return exchange;
+  }
+
+  /** The request's body has more bytes. */
+  bodyGrew(exchange: Exchange): void {
+    pushBody(exchange);
   }
 
   /** Takes bytes of the answer for the reader, and grants credit for them. */
@@ -97,10 +97,11 @@ export class Switchboard {
   /** The client has gone. */
   cancel(exchange: Exchange): void {
     if (exchange.state === "over") return;
-    if (exchange.end === null) {
-      sendReset(exchange, { code: "cancelled", retryable: false });
-      this.settlement.unanswered(exchange);
+    if (exchange.link !== null && exchange.end === null) {
+      const reset = { code: "cancelled", retryable: false };
+      exchange.link.control(jsonFrame(FrameType.RESET, exchange.channel, reset));
     }
+    if (exchange.end === null) this.settlement.unanswered(exchange);
     this.#forget(exchange);
   }
 
@@ -108,10 +109,8 @@ export class Switchboard {
   lost(link: Link, now: number): void {
     if (!this.links.delete(link)) return;
     for (const exchange of [...link.exchanges.values()]) {
-      leave(exchange);
-      if (exchange.end !== null) continue;
-      if (exchange.owner === null) this.#redispatch(exchange, now);
-      else this.#await(exchange, now);
+      if (exchange.end !== null) leave(exchange);
+      else this.#unseated(exchange, now);
     }
   }
 
@@ -136,19 +135,15 @@ export class Switchboard {
     }
   }
 
-  // What follows is called by receive.ts for frames of a link.
-
   welcome(link: Link, now: number): void {
-    for (const older of supersededBy(link, this.links)) {
-      older.transport.close(CloseCode.SUPERSEDED, "a newer socket of this connector is here");
-      this.lost(older, now);
+    for (const other of this.links) {
+      if (!link.supersedes(other)) continue;
+      other.transport.close(CloseCode.SUPERSEDED, "a newer socket of this connector is here");
+      this.lost(other, now);
     }
     if (link.draining) return; // A probe: its process says nothing of the one that answers for what is detached.
-    for (const exchange of [...this.#exchanges]) {
-      if (exchange.state !== "detached" || exchange.owner?.connector !== link.state.connector) continue;
-      if (exchange.owner.instance !== link.state.instance) this.#ownerIsGone(exchange, now);
-      else this.#reattach(exchange, link, now);
-    }
+    for (const exchange of [...this.#exchanges])
+      if (exchange.state === "detached" && link.isAfter(exchange.owner)) this.#ownerIsGone(exchange, now);
     this.offer(now);
   }
 
@@ -208,7 +203,7 @@ export class Switchboard {
     const { order } = exchange;
     if (order === null) return;
     this.#turn += 1;
-    const link = linkFor(exchange, this.links, now, this.#turn);
+    const link = placeFor(exchange, this.links, now, this.#turn);
     if (link === undefined) {
       this.#waiting.add(exchange);
       return;
@@ -222,9 +217,7 @@ export class Switchboard {
   }
 
   #reattach(exchange: Exchange, link: Link, now: number): boolean {
-    const { owner } = exchange;
-    if (owner === null || !isHeard(link, now)) return false;
-    if (owner.connector !== link.state.connector || owner.instance !== link.state.instance) return false;
+    if (!mayGoOn(exchange, link, now)) return false;
     exchange.state = "opened";
     exchange.deadline = now + ACCEPT_WITHIN_MS;
     sendResume(exchange, link, freeOn(this.links, link), now);
@@ -237,8 +230,16 @@ export class Switchboard {
     const { link } = exchange;
     if (link === null) return;
     link.doubt(now);
-    sendReset(exchange, { code: "no_accept", retryable: true });
+    link.control(jsonFrame(FrameType.RESET, exchange.channel, { code: "no_accept", retryable: true }));
     link.flush();
+    this.#unseated(exchange, now);
+    if (link.hasFailed) {
+      link.transport.close(CloseCode.SILENT, "OPEN was not accepted in time");
+      this.lost(link, now);
+    }
+  }
+
+  #unseated(exchange: Exchange, now: number): void {
     leave(exchange);
     if (exchange.owner !== null) this.#await(exchange, now);
     else this.#redispatch(exchange, now);
@@ -248,28 +249,23 @@ export class Switchboard {
     leave(exchange);
     exchange.owner = null;
     exchange.detachedAt = null;
-    if (exchange.body.start > 0) {
-      // Part of the body is gone: only the Worker can send it a second time, and it knows what the gate has decided.
-      this.#end(exchange);
-      exchange.reader.again();
-      return;
-    }
     exchange.state = "waiting";
     exchange.deadline = now + HOLD_MS;
-    this.#dispatch(exchange, now);
+    // Where part of the body is gone, the Worker still has it all.
+    if (exchange.body.start > 0) this.#end(exchange, "again");
+    else this.#dispatch(exchange, now);
   }
 
   #await(exchange: Exchange, now: number): void {
     exchange.state = "detached";
     exchange.detachedAt ??= now;
-    exchange.deadline = exchange.detachedAt + patienceFor(exchange);
+    exchange.deadline = exchange.detachedAt + patienceOf(exchange);
     for (const link of this.links) if (this.#reattach(exchange, link, now)) return;
   }
 
   /** Its socket has not come back yet: once it may, it goes to another connector, if there is one that serves it. */
   #overdue(exchange: Exchange, now: number): void {
-    if (exchange.hasNotBegun && linkFor(exchange, this.links, now, this.#turn) !== undefined)
-      this.#redispatch(exchange, now);
+    if (placeFor(exchange, this.links, now, this.#turn) !== undefined) this.#redispatch(exchange, now);
     else if (now - (exchange.detachedAt ?? 0) >= REATTACH_WITHIN_MS) this.fail(exchange, brokenOff(exchange));
   }
 
@@ -284,17 +280,19 @@ export class Switchboard {
     const { link } = exchange;
     this.#end(exchange);
     this.settlement.over(exchange);
-    if (link !== null) creditSocket(link);
+    const credit = link?.inbox.socketCredit();
+    if (credit) link?.control(credit);
+    link?.flush();
     // What it had granted is free: the first that waits may have it.
     const [next] = this.#waiting;
     if (next !== undefined) this.#dispatch(next, this.#now);
   }
 
-  #end(exchange: Exchange): void {
+  #end(exchange: Exchange, word: "room" | "again" = "room"): void {
     exchange.state = "over";
     this.#exchanges.delete(exchange);
     this.#waiting.delete(exchange);
     leave(exchange);
-    exchange.reader.room();
+    exchange.reader[word]();
   }
 }

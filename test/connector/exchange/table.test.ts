@@ -118,4 +118,33 @@ describe("an exchange of the table", () => {
     expect(third.told).toContain("end");
     expect(table.unsettled()).toEqual([expect.objectContaining({ exchange: "x", attempt: 3 })]);
   });
+
+  test("that has finished is kept for 30 s from the loss of the socket that was to deliver it", () => {
+    const guest = table.open(OPEN, lane().made)!;
+    running.head(200, []);
+    running.data(new Uint8Array(10));
+    running.over("complete", null);
+    now = ORPHAN_MS - 1;
+    guest.detached();
+    now += ORPHAN_MS - 1;
+    table.tick(now);
+    expect(table.resume({ exchange: "x", offset: 3, head: false, limit: 1_000 }, lane().made)).not.toBeNull();
+  });
+
+  test("whose body was cut is not resumed and never was: no END, and a later OPEN runs it anew", () => {
+    table.open({ ...OPEN, length: 10 }, lane().made)!.detached();
+    const { made, told } = lane();
+    expect(table.resume({ exchange: "x", offset: 0, head: true, limit: 1_000 }, made)).toBeNull();
+    expect([told, table.running, table.unsettled()]).toEqual([["refuse"], 0, []]);
+    expect(table.open({ ...OPEN, attempt: 2 }, lane().made)).not.toBeNull();
+  });
+
+  test("that was given up and is opened after all runs anew", () => {
+    table.open(OPEN, lane().made)!.detached();
+    table.tick(ORPHAN_MS);
+    const first = running;
+    const { made, told } = lane();
+    expect(table.open({ ...OPEN, attempt: 2 }, made)).not.toBeNull();
+    expect([told.includes("refuse"), running === first, table.running]).toEqual([false, false, 1]);
+  });
 });

@@ -33,9 +33,9 @@ beforeEach(() => {
     unserved: nothing,
     orphaned: nothing,
     reopened: nothing,
-    accepted: nothing,
     commit: nothing,
     over: nothing,
+    accepted: nothing,
   };
   board = new Switchboard({ shards: 1, events });
 });

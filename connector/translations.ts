@@ -1,4 +1,4 @@
-// The dialect of each exchange: what connector/dialect does to bytes, in the form that connector/exchange asks for.
+// The dialect of each exchange, put together from the rooms that know its parts. Part of the composition root.
 import type { Open } from "../shared/wire/messages.ts";
 import { rewritePlain } from "./dialect/plain.ts";
 import { engineRefusal } from "./dialect/refusal.ts";
@@ -7,16 +7,19 @@ import { makeScrub, type Scrub } from "./dialect/scrub.ts";
 import { rewriteStream } from "./dialect/sse.ts";
 import type { Translation } from "./exchange/serve.ts";
 
-export class Dialects {
-  readonly #internal: () => Iterable<string>;
+/** A public name is whatever the edge says it is; a dozen are normal. */
+const MOST_SCRUBS = 100;
+
+export class Translations {
+  readonly #internal: readonly string[];
   readonly #scrubs = new Map<string, Scrub>();
 
-  /** @param internal names of the pools: no client may read them. */
-  constructor(internal: () => Iterable<string>) {
+  /** @param internal names of pools, which no client is to see. */
+  constructor(internal: readonly string[]) {
     this.#internal = internal;
   }
 
-  /** The dialect of one exchange; the backend's words pass as they are. */
+  /** Null: the backend's words pass as they are. */
   of({ dialect, target }: Open): Translation | null {
     if (dialect === null) return null;
     const { model, stream, usage, max_tokens: maxTokens } = dialect;
@@ -33,9 +36,8 @@ export class Dialects {
   #scrubFor(model: string): Scrub {
     const known = this.#scrubs.get(model);
     if (known !== undefined) return known;
-    const scrub = makeScrub({ internal: [...this.#internal()], public: model });
-    // A public name is whatever the edge says it is; a dozen are normal.
-    if (this.#scrubs.size < 100) this.#scrubs.set(model, scrub);
+    const scrub = makeScrub({ internal: this.#internal, public: model });
+    if (this.#scrubs.size < MOST_SCRUBS) this.#scrubs.set(model, scrub);
     return scrub;
   }
 }
