@@ -174,7 +174,6 @@ export class World {
   askAgain(): void {
     for (const client of this.clients) {
       if (!client.isAskedAgain || client.ended !== null) continue;
-      client.isAskedAgain = false;
       this.#ask(client, client.exchange!.attempts);
     }
   }
@@ -192,6 +191,7 @@ export class World {
       tenant: "",
       dialect: { model: "m", stream: client.seed % 2 === 0, usage: false },
     };
+    client.isAskedAgain = false;
     client.body = new Spool();
     client.exchange = this.board.open(order, client.body, client, this.now, attempts);
   }
