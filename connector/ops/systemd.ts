@@ -9,13 +9,11 @@ import { writeSync } from "node:fs";
 import type { ConnectorStatus } from "../status.ts";
 import { Announcer } from "./announcer.ts";
 
-type Notices = Pick<Log, "info" | "warn" | "error">;
-
 const LOOK_MS = 500;
 /** systemd-notify waits at most 5 s for systemd. */
 const NOTIFY_WITHIN_MS = 6_000;
 
-interface Log {
+interface Notices {
   warn(fields: object, message: string): void;
   error(fields: object, message: string): void;
 }
