@@ -82,7 +82,9 @@ export class Metrics implements Observer {
     const seconds = (at - run.openedAt) / 1000;
     const model = run.open.target;
     if (model === BACKEND) {
-      this.#lookups.inc({ outcome: end.outcome });
+      // An answer of 5xx is one that the edge cannot use.
+      const isUseless = end.outcome === "complete" && (run.status ?? 0) >= 500;
+      this.#lookups.inc({ outcome: isUseless ? "failed" : end.outcome });
       this.#lookupTime.observe(seconds);
       return;
     }

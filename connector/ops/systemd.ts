@@ -13,7 +13,7 @@ const LOOK_MS = 500;
 /** systemd-notify waits at most 5 s for systemd. */
 const NOTIFY_WITHIN_MS = 6_000;
 
-interface Log {
+interface Notices {
   warn(fields: object, message: string): void;
   error(fields: object, message: string): void;
 }

@@ -1,0 +1,67 @@
+// The alert rules: well formed, about metrics that are there, each with its place in the manual.
+import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { describe, expect, test } from "vitest";
+import { parse } from "yaml";
+import { z } from "zod";
+import { Metrics } from "../../../connector/ops/metrics.ts";
+import { picture } from "./picture.ts";
+
+const ROOT = resolve(import.meta.dirname, "../../..");
+const FILE = join(ROOT, "config/alerts.yml");
+const MANUAL = readFileSync(join(ROOT, "docs/metrics.md"), "utf8");
+
+const Rule = z.strictObject({
+  alert: z.string().regex(/^[A-Z][A-Za-z]+$/),
+  expr: z.string().min(1),
+  for: z.string().regex(/^\d+[smh]$/),
+  labels: z.strictObject({ severity: z.enum(["page", "ticket"]) }),
+  annotations: z.strictObject({ summary: z.string().min(10), action: z.string().min(10) }),
+});
+const Rules = z.strictObject({ groups: z.array(z.strictObject({ name: z.string(), rules: z.array(Rule) })).min(1) });
+
+/** Names as Prometheus stores them, and the names in the exposition. */
+const text = await new Metrics("test").text(picture());
+const described = [...text.matchAll(/^# TYPE (heartcode_connector_\w+) (\w+)$/gm)].map(([, name, type]) => ({
+  name: name!,
+  type: type!,
+}));
+const stored = new Set(
+  described.flatMap(({ name, type }) =>
+    type === "histogram" ? ["bucket", "sum", "count"].map((part) => `${name}_${part}`) : [name],
+  ),
+);
+const rules = Rules.parse(parse(readFileSync(FILE, "utf8"))).groups.flatMap((group) => group.rules);
+const ours = rules.filter(({ expr }) => /heartcode_connector_|heartcode-connector/.test(expr));
+
+describe("alert rules", () => {
+  test("are ten for the connector, each with a name of its own", () => {
+    expect(new Set(ours.map(({ alert }) => alert)).size).toBe(10);
+  });
+
+  test.each(ours.map(({ alert, expr }) => [alert, expr]))("%s asks for metrics that are there", (_alert, expr) => {
+    const names = expr!.match(/heartcode_connector_\w+/g) ?? [];
+    expect(names.length + (expr!.includes("up{") ? 1 : 0)).toBeGreaterThan(0);
+    expect(names.filter((name) => !stored.has(name))).toEqual([]);
+  });
+
+  test.each(ours.map(({ alert }) => [alert]))("%s is explained in the manual", (alert) => {
+    expect(MANUAL).toContain(`\`${alert}\``);
+  });
+
+  const promtool = spawnSync("promtool", ["check", "rules", FILE], { encoding: "utf8" });
+  const isThere = promtool.error === undefined;
+  test.skipIf(!isThere)(`pass promtool's check${isThere ? "" : " (skipped: promtool is not installed)"}`, () => {
+    expect([promtool.status, promtool.stderr]).toEqual([0, ""]);
+    expect(promtool.stdout).toContain("SUCCESS");
+  });
+});
+
+describe("the manual", () => {
+  test("explains every metric of the connector, and none that is not there", () => {
+    expect(described.length).toBeGreaterThan(20);
+    const told = new Set([...MANUAL.matchAll(/^\| `(heartcode_connector_\w+)`/gm)].map(([, name]) => name!));
+    expect([...told].sort()).toEqual(described.map(({ name }) => name).sort());
+  });
+});
