@@ -81,7 +81,7 @@ test("a client who leaves is an exchange that was cancelled, with what had been 
 
 test("an attempt that was lost is counted", async () => {
   const lame = stack().chatPorts[0]!;
-  await new Engines([lame]).fault({ reset_before_head: true, count: 1 });
+  await new Engines([lame]).fault({ status: 500, count: 1 });
   const attempts: unknown[] = [];
   // Which of the two idle engines is first is not ours to say.
   for (let turn = 0; turn < 20 && !attempts.includes(2); turn += 1) {

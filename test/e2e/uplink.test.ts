@@ -195,7 +195,8 @@ describe("an exchange", () => {
     const data = { type: FrameType.DATA, channel: opened.channel, payload: new Uint8Array(30_000) };
     socket.say(acceptFrame(opened.channel), head, ...Array<typeof data>(7).fill(data));
     expect(await socket.hearClose()).toMatchObject({ code: CloseCode.FLOW_CONTROL });
-    await response.then((answer) => answer.arrayBuffer()).catch(() => {});
+    // Its answer had begun: it waits for this connector to come back, longer than this test needs.
+    response.catch(() => {});
   }, 30_000);
 
   test("that is refused as retryable goes to another connector, and is told as it was when there is none", async () => {
