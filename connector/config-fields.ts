@@ -61,6 +61,14 @@ export const FIELDS: Readonly<Record<string, Field>> = {
     write: '"http://192.168.0.145:8080-8083"',
   },
   "pools[].slots": { expected: "a whole number from 1 to 1024", write: "slots: 4" },
+  "pools[].affinity": {
+    expected: "true or false, for a chat pool: whether prompts with the same beginning go to the same upstream",
+    write: "affinity: true",
+  },
+  "pools[].fan_out": {
+    expected: "true or false, for an embedding pool: whether a large input is split over the upstreams",
+    write: "fan_out: true",
+  },
   timeouts: {
     expected: "how long an upstream may take",
     write: "timeouts: { connect_ms: 2000, first_byte_s: 120, idle_s: 60, total_s: 600 }",

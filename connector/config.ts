@@ -18,7 +18,10 @@ export interface Config {
   readonly edge: { readonly url: string; readonly id: string; readonly keyFile: string };
   /** Without one the edge runs with a master key. */
   readonly backend: BackendConfig | undefined;
-  readonly pools: readonly PoolConfig[];
+  readonly pools: readonly (PoolConfig & {
+    /** Large inputs are split over the upstreams. */
+    readonly fanOut: boolean;
+  })[];
   readonly timeouts: Timeouts;
   readonly drainS: number;
   readonly tracing: TracingConfig | undefined;
@@ -39,6 +42,8 @@ export class ConfigError extends Error {
 
 const DEFAULT_SLOTS = { chat: 4, embedding: 8 } as const;
 const DEFAULT_QUEUE = 64;
+/** Settings of a pool that mean something for one kind. */
+const OF_ONE_KIND = { affinity: "chat", fan_out: "embedding" } as const;
 
 /** A variable is always text. */
 const number = (schema: z.ZodNumber) =>
@@ -84,6 +89,8 @@ const File = z.strictObject({
         kind: z.enum(["chat", "embedding"]),
         upstreams: z.array(z.string().refine((text) => expandUpstreams(text) !== null)).min(1),
         slots: number(z.number().int().min(1).max(1024)).optional(),
+        affinity: flag.optional(),
+        fan_out: flag.optional(),
       }),
     )
     .min(1),
@@ -138,6 +145,7 @@ export function parseConfig(text: string, file: string, env: Environment): Confi
   const parsed = File.safeParse(source.value);
   for (const issue of parsed.error?.issues ?? []) complain(source, issue);
   complainOfDuplicates(source);
+  complainOfOtherKinds(source);
   if (parsed.data !== undefined) complainOfHalfTracing(source, parsed.data);
   if (source.problems.length > 0 || parsed.data === undefined) throw new ConfigError(source.problems);
   return configOf(parsed.data, dirname(file));
@@ -170,6 +178,18 @@ function complain(source: ConfigSource, issue: z.core.$ZodIssue): void {
 
 function tell(field: { readonly expected: string; readonly write: string } | undefined): string {
   return field === undefined ? "expected a mapping of settings" : `expected ${field.expected}; write ${field.write}`;
+}
+
+/** A setting that does nothing would leave its reader wondering. Looks at what is there, however wrong the rest may be. */
+function complainOfOtherKinds(source: ConfigSource): void {
+  const Loose = z.object({ pools: z.array(z.unknown()) }).safeParse(source.value);
+  for (const [index, pool] of (Loose.data?.pools ?? []).entries()) {
+    const { kind, ...rest } = z.looseObject({ kind: z.unknown() }).catch({ kind: undefined }).parse(pool);
+    for (const [setting, ofKind] of Object.entries(OF_ONE_KIND)) {
+      if (!(setting in rest) || kind === ofKind || (kind !== "chat" && kind !== "embedding")) continue;
+      source.complainOfKey(["pools", index], setting, `is for pools of kind ${ofKind}; leave it out here`);
+    }
+  }
 }
 
 /** Looks at what is there, however wrong the rest may be. */
@@ -214,12 +234,14 @@ function configOf({ edge, backend, pools, timeouts, queue, drain_s, tracing, met
             verifyPath: backend.verify_path,
             healthPath: backend.health_path,
           },
-    pools: pools.map(({ model, kind, upstreams, slots }) => ({
+    pools: pools.map(({ model, kind, upstreams, slots, affinity, fan_out }) => ({
       model,
       kind,
       upstreams: upstreams.flatMap((text) => expandUpstreams(text) ?? []),
       slots: slots ?? DEFAULT_SLOTS[kind],
       queue: queue.size,
+      affinity: affinity ?? kind === "chat",
+      fanOut: fan_out ?? kind === "embedding",
     })),
     timeouts: {
       connectMs: timeouts.connect_ms,

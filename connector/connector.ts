@@ -4,6 +4,7 @@ import { BACKEND } from "../shared/openai.ts";
 import type { Open, PoolReport, Welcome } from "../shared/wire/messages.ts";
 import type { Config } from "./config.ts";
 import { rewritePlain } from "./dialect/plain.ts";
+import { promptPrefix } from "./dialect/prefix.ts";
 import { engineRefusal } from "./dialect/refusal.ts";
 import { engineRequest } from "./dialect/request.ts";
 import { makeScrub, type Scrub } from "./dialect/scrub.ts";
@@ -96,7 +97,7 @@ export class Connector {
     this.#events = events;
     this.#instance = instance;
     this.#tracing = tracing;
-    const deps = { now: Date.now, random: Math.random, setTimeout, clearTimeout, log };
+    const deps = { now: Date.now, random: Math.random, setTimeout, clearTimeout, log, prefixOf: promptPrefix };
     for (const pool of config.pools) {
       const made = new Pool(pool, { ...deps, timeouts: config.timeouts, onChange: () => this.#report() });
       this.#pools.set(pool.model, made);

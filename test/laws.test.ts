@@ -121,7 +121,7 @@ const PURE = [
   /^connector\/exchange\//,
   /^connector\/dialect\//,
   /^connector\/ops\/(observers|exchange-log|traceparent|trace-attributes|trace-content)\.ts$/,
-  /^connector\/upstream\/(health|balancer|queue|budget)\.ts$/,
+  /^connector\/upstream\/(health|balancer|queue|budget|drain|retry|affinity)\.ts$/,
 ];
 const IMPURE =
   /\bDate\.now\b|\bnew Date\(\)|\bMath\.random\b|\bcrypto\.(randomUUID|getRandomValues)\b|\bset(Timeout|Interval|Immediate)\b|\bfetch\(|\bprocess\./;

@@ -1,6 +1,5 @@
-// Where the parts of a JSON text are, in bytes. It finds the outermost level of an object or array and steps over what
-// lies inside: nested values are only balanced (strings and brackets), never parsed, never copied. What it looks at
-// itself (commas, colons, keys, scalars) is held to the grammar. Nothing here knows what a member means.
+// JSON as bytes: where a value ends, though it comes in chunks, and what is a scalar or a key. Nested values are only
+// balanced (strings and brackets), never parsed, never copied. Nothing here knows what a value means.
 
 /** The bytes are not the JSON that they were taken for. */
 export class NotJson extends Error {
@@ -16,21 +15,13 @@ export interface Span {
   readonly end: number;
 }
 
-export interface Member {
-  /** Decoded: `"\u006dodel"` is `model`. */
-  readonly key: string;
-  /** The key as it stands, with its quotes. */
-  readonly name: Span;
-  readonly value: Span;
-}
-
 export const QUOTE = 0x22;
 export const COMMA = 0x2c;
 export const COLON = 0x3a;
 export const OPEN_BRACE = 0x7b;
 export const CLOSE_BRACE = 0x7d;
 export const OPEN_BRACKET = 0x5b;
-const CLOSE_BRACKET = 0x5d;
+export const CLOSE_BRACKET = 0x5d;
 const BACKSLASH = 0x5c;
 
 /** A search by `indexOf` pays its call back only past so many bytes; most strings are shorter. */
@@ -158,90 +149,6 @@ function nextStructure(bytes: Uint8Array, from: number): number {
   }
   while (i < length && STRUCTURE[bytes[i]!] === 0) i++;
   return i;
-}
-
-/**
- * The members of a complete JSON object, in order, doubles included.
- * @throws NotJson
- */
-export function members(body: Uint8Array): Member[] {
-  const found: Member[] = [];
-  const skip = new ValueSkip();
-  const end = eachItem(body, spaceEnd(body, 0), OPEN_BRACE, CLOSE_BRACE, (at) => {
-    if (body[at] !== QUOTE) throw new NotJson("a key is missing", at);
-    const name = { start: at, end: valueEnd(body, at, skip) };
-    const colon = spaceEnd(body, name.end);
-    if (body[colon] !== COLON) throw new NotJson("a colon is missing", colon);
-    const start = spaceEnd(body, colon + 1);
-    const value = { start, end: valueEnd(body, start, skip) };
-    found.push({ key: keyOf(body, name), name, value });
-    return value.end;
-  });
-  const rest = spaceEnd(body, end);
-  if (rest !== body.length) throw new NotJson("more after the object", rest);
-  return found;
-}
-
-/**
- * The elements of an array value.
- * @throws NotJson
- */
-export function elements(body: Uint8Array, span: Span): Span[] {
-  const found: Span[] = [];
-  const skip = new ValueSkip();
-  const end = eachItem(body, span.start, OPEN_BRACKET, CLOSE_BRACKET, (start) => {
-    const value = { start, end: valueEnd(body, start, skip) };
-    found.push(value);
-    return value.end;
-  });
-  if (end !== span.end) throw new NotJson("the array ends elsewhere", end);
-  return found;
-}
-
-/** Calls `item` at the first byte of each item; it returns where the item ends. */
-function eachItem(body: Uint8Array, start: number, open: number, close: number, item: (at: number) => number): number {
-  if (body[start] !== open) throw new NotJson(`no ${String.fromCharCode(open)}`, start);
-  let i = spaceEnd(body, start + 1);
-  if (body[i] === close) return i + 1;
-  for (;;) {
-    i = spaceEnd(body, item(i));
-    const byte = body[i];
-    if (byte === close) return i + 1;
-    if (byte !== COMMA) throw new NotJson("a comma is missing", i);
-    i = spaceEnd(body, i + 1);
-  }
-}
-
-function spaceEnd(body: Uint8Array, from: number): number {
-  let i = from;
-  while (i < body.length && SPACE[body[i]!] === 1) i++;
-  return i;
-}
-
-function valueEnd(body: Uint8Array, start: number, skip: ValueSkip): number {
-  const byte = body[start];
-  if (byte === undefined) throw new NotJson("it ends too early", start);
-  if (isNested(byte)) {
-    const end = skip.skip(body, start);
-    if (end === -1) throw new NotJson("a value does not end", start);
-    return end;
-  }
-  const end = scalarRun(body, start);
-  if (!isScalarStart(byte) || !isPlainInteger(body, start, end)) {
-    if (!isScalar(body.subarray(start, end))) throw new NotJson("no value", start);
-  }
-  return end;
-}
-
-/** The scalar that a million token ids are, without a detour by text. */
-function isPlainInteger(body: Uint8Array, start: number, end: number): boolean {
-  const first = body[start]!;
-  if (first < 0x31 || first > 0x39) return false;
-  for (let i = start + 1; i < end; i++) {
-    const byte = body[i]!;
-    if (byte < 0x30 || byte > 0x39) return false;
-  }
-  return true;
 }
 
 /**

@@ -1,7 +1,8 @@
 // A client's body as an engine gets it. The edge has parsed and checked it; here only members of the top level change
 // places, and a body of megabytes is copied once and never parsed.
 import { isEngineControl, TEMPLATE_CONTROLS } from "./controls.ts";
-import { type Member, members, OPEN_BRACE } from "./json.ts";
+import { type Member, members } from "./items.ts";
+import { OPEN_BRACE } from "./json.ts";
 import { concat, type Edit, splice } from "./splice.ts";
 
 export interface EngineWish {

@@ -1,6 +1,7 @@
 // Changes members of a JSON object in place: what is not changed keeps its bytes, spaces included.
 // It knows where commas go and nothing of what the members mean.
-import { type Member, OPEN_BRACE } from "./json.ts";
+import type { Member } from "./items.ts";
+import { OPEN_BRACE } from "./json.ts";
 
 /** What becomes of a member: bytes replace its value, null cuts it out, undefined leaves it. */
 export type Edit = Uint8Array | null | undefined;

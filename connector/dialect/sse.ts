@@ -15,7 +15,8 @@ import {
   type Tokens,
 } from "./answer.ts";
 import { Gather } from "./gather.ts";
-import { isSpace, type Member, members, NotJson, OPEN_BRACKET } from "./json.ts";
+import { type Member, members } from "./items.ts";
+import { isSpace, NotJson, OPEN_BRACKET } from "./json.ts";
 import { messageOf } from "./refusal.ts";
 import { concat, splice } from "./splice.ts";
 import { Tally } from "./tally.ts";

@@ -4,7 +4,8 @@ import { allowHeaders, ENGINE_HEADERS } from "../../shared/headers.ts";
 import { endpointOf, type PoolKind } from "../../shared/openai.ts";
 import type { PoolReport } from "../../shared/wire/messages.ts";
 import type { PoolStatus } from "../status.ts";
-import { Balancer, type Candidate } from "./balancer.ts";
+import { Affinity, type PrefixOf } from "./affinity.ts";
+import { Balancer } from "./balancer.ts";
 import { RetryBudget } from "./budget.ts";
 import { DrainRate } from "./drain.ts";
 import { FairQueue } from "./queue.ts";
@@ -23,6 +24,8 @@ export interface PoolConfig {
   readonly slots: number;
   /** Requests that may wait. */
   readonly queue: number;
+  /** Prompts with the same beginning go to the same upstream while it has room. */
+  readonly affinity: boolean;
 }
 
 export interface PoolDeps extends Clock {
@@ -32,8 +35,8 @@ export interface PoolDeps extends Clock {
   readonly timeouts: Timeouts;
   /** The number of healthy upstreams has changed. */
   readonly onChange?: () => void;
-  /** May wish for one of the upstreams with a free slot, by index in the config; null leaves it to the load. */
-  readonly prefer?: (request: UpstreamRequest, candidates: readonly Candidate[]) => number | null;
+  /** For affinity. */
+  readonly prefixOf?: PrefixOf;
 }
 
 export class Pool {
@@ -42,6 +45,8 @@ export class Pool {
   readonly #origins: readonly Origin[];
   readonly #watch: Watch;
   readonly #balancer: Balancer;
+  /** Null leaves the choice to the load. */
+  readonly #affinity: Affinity | null;
   readonly #budget = new RetryBudget();
   readonly #drain = new DrainRate();
   readonly #queue: FairQueue<Run>;
@@ -60,6 +65,8 @@ export class Pool {
     this.#deps = deps;
     const { model, upstreams, slots, queue } = config;
     this.#balancer = new Balancer(upstreams.length, slots);
+    const { prefixOf } = deps;
+    this.#affinity = config.affinity && prefixOf !== undefined ? new Affinity(model, upstreams, prefixOf) : null;
     this.#queue = new FairQueue(queue);
     this.#origins = upstreams.map((url) => new Origin(url, deps.timeouts, deps));
     this.#watch = new Watch({
@@ -164,11 +171,10 @@ export class Pool {
 
   /** Finds a free slot for it and sends it; false if there is none. */
   #place(run: Run): boolean {
-    const { prefer } = this.#deps;
     const index = this.#balancer.take({
       isUsable: this.#watch.isUsable,
       excluded: run.excluded,
-      prefer: prefer === undefined ? undefined : (candidates) => prefer(run.request, candidates),
+      prefer: this.#affinity?.preferenceOf(run.request),
     });
     if (index === null) return false;
     if (run.attempt === 0) this.#budget.request(this.#deps.now());

@@ -12,6 +12,8 @@ import { INTERNAL_MODELS } from "../../shared/openai.ts";
 
 const EDGE = 'edge: { url: "ws://127.0.0.1:4000/uplink", id: onprem-1, key_file: ./connector.key }';
 const POOLS = "pools: [{ model: m, kind: chat, upstreams: [http://h:1] }]";
+const CHAT = { affinity: true, fanOut: false };
+const EMBEDDING = { affinity: false, fanOut: true };
 const LEAST = `${EDGE}\n${POOLS}\n`;
 
 function problemsOf(text: string, env: Record<string, string> = {}): readonly string[] {
@@ -33,9 +35,9 @@ describe("the files that come with the project", () => {
   test.each(["local", "cloud"])("%s serves every model from the engines of the site", async (scenario) => {
     const config = await loadConfig(join(root, scenario, "connector.yaml"), {});
     expect(config.pools).toEqual([
-      { model: "heartcode-chat-sfw", kind: "chat", upstreams: ports(8080, 8083), slots: 4, queue: 64 },
-      { model: "heartcode-chat-nsfw", kind: "chat", upstreams: ports(8084, 8087), slots: 4, queue: 64 },
-      { model: "heartcode-embed", kind: "embedding", upstreams: ports(8090, 8097), slots: 8, queue: 64 },
+      { model: "heartcode-chat-sfw", kind: "chat", upstreams: ports(8080, 8083), slots: 4, queue: 64, ...CHAT },
+      { model: "heartcode-chat-nsfw", kind: "chat", upstreams: ports(8084, 8087), slots: 4, queue: 64, ...CHAT },
+      { model: "heartcode-embed", kind: "embedding", upstreams: ports(8090, 8097), slots: 8, queue: 64, ...EMBEDDING },
     ]);
     expect(config.pools.map(({ model }) => model)).toEqual(INTERNAL_MODELS);
     expect(config.edge.keyFile).toBe(join(root, scenario, "connector.key"));
@@ -76,7 +78,7 @@ describe("a configuration", () => {
         verifyPath: "/api/v1/api-keys/verify",
         healthPath: "/api/v1/health",
       },
-      pools: [{ model: "m", kind: "chat", upstreams: ["http://h:1"], slots: 4, queue: 64 }],
+      pools: [{ model: "m", kind: "chat", upstreams: ["http://h:1"], slots: 4, queue: 64, ...CHAT }],
       timeouts: { connectMs: 2_000, firstByteMs: 120_000, idleMs: 60_000, totalMs: 600_000 },
       drainS: 30,
       tracing: undefined,
@@ -86,17 +88,17 @@ describe("a configuration", () => {
 
   test("may set everything, numbers by variable too", () => {
     const text = `${EDGE}
-pools: [{ model: m, kind: embedding, upstreams: [http://h] }, { model: n, kind: chat, upstreams: [http://i], slots: "\${SLOTS}" }]
+pools: [{ model: m, kind: embedding, upstreams: [http://h], fan_out: false }, { model: n, kind: chat, upstreams: [http://i], slots: "\${SLOTS}", affinity: "\${AFFINITY}" }]
 timeouts: { connect_ms: 5, first_byte_s: 0.5, idle_s: 2, total_s: 3 }
 queue: { size: 0 }
 drain_s: 0
 tracing: { langfuse: { host: http://l, public_key: p, secret_key: s, content: "\${CONTENT}" }, otlp: { endpoint: "http://c:4318/v1/traces", headers: { X-Team: t, authorization: "Bearer " } }, sample: 0.25 }
 metrics: { listen: "[::1]:0" }
 `;
-    const config = parseConfig(text, "c.yaml", { SLOTS: "7", CONTENT: "true" });
-    expect(config.pools.map(({ slots, queue }) => [slots, queue])).toEqual([
-      [8, 0],
-      [7, 0],
+    const config = parseConfig(text, "c.yaml", { SLOTS: "7", CONTENT: "true", AFFINITY: "false" });
+    expect(config.pools.map(({ slots, queue, affinity, fanOut }) => [slots, queue, affinity, fanOut])).toEqual([
+      [8, 0, false, false],
+      [7, 0, false, false],
     ]);
     expect(config.timeouts).toEqual({ connectMs: 5, firstByteMs: 500, idleMs: 2_000, totalMs: 3_000 });
     expect(config.drainS).toBe(0);
@@ -140,7 +142,7 @@ describe("a mistake", () => {
     [
       "a setting of a pool",
       `${EDGE}\npools:\n  - model: m\n    kind: chat\n    upstreams: [http://h]\n    slot: 4\n`,
-      /:6:5: pools\[0\]\.slot: there is no such setting; known here: model, kind, upstreams, slots$/,
+      /:6:5: pools\[0\]\.slot: there is no such setting; known here: model, kind, upstreams, slots, affinity, fan_out$/,
     ],
     [
       "a variable without quotes",
@@ -153,6 +155,16 @@ describe("a mistake", () => {
       "no slots",
       LEAST.replace("kind", "slots: 0, kind"),
       /:2:28: pools\[0\]\.slots: expected a whole number .*; write slots: 4$/,
+    ],
+    [
+      "half an affinity",
+      LEAST.replace("kind", "affinity: 0.5, kind"),
+      /:2:31: pools\[0\]\.affinity: expected true or false/,
+    ],
+    [
+      "a setting of the other kind",
+      LEAST.replace("kind", "fan_out: false, kind"),
+      /:2:21: pools\[0\]\.fan_out: is for pools of kind embedding; leave it out here$/,
     ],
     ["half a slot", LEAST.replace("kind", "slots: 1.5, kind"), /pools\[0\]\.slots: expected a whole number/],
     [
@@ -290,7 +302,7 @@ describe("the table of settings", () => {
     if (key !== "") {
       const pool: Record<string, string> = {
         model: "model: m",
-        kind: "kind: chat",
+        kind: key === "fan_out" ? "kind: embedding" : "kind: chat",
         upstreams: "upstreams: [http://h]",
       };
       return `${EDGE}\npools: [{ ${Object.values({ ...pool, [key]: write }).join(", ")} }]`;

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { members } from "../../../connector/dialect/json.ts";
+import { members } from "../../../connector/dialect/items.ts";
 import { concat, splice } from "../../../connector/dialect/splice.ts";
 
 const text = new TextEncoder();

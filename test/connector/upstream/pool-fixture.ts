@@ -24,7 +24,15 @@ export class PoolFixture {
     const log = (level: string) => (fields: object, message: string) =>
       void this.logged.push({ level, message, fields });
     this.pool = new Pool(
-      { model: "m", kind: "chat", upstreams: engines.map(({ url }) => url), slots: 1, queue: 8, ...config },
+      {
+        model: "m",
+        kind: "chat",
+        upstreams: engines.map(({ url }) => url),
+        slots: 1,
+        queue: 8,
+        affinity: false,
+        ...config,
+      },
       {
         now: this.clock.now,
         setTimeout: this.clock.setTimeout,

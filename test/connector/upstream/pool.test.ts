@@ -40,11 +40,27 @@ describe("a request", () => {
     expect(engines.map(({ waiting }) => waiting)).toEqual([0, 0, 0]);
   });
 
-  test("goes where it is wished, if there is a free slot", async () => {
-    const prefer = ({ tenant }: UpstreamRequest) => (tenant === "third" ? 2 : null);
-    const { engines, serve } = bound(await poolOf(3, {}, { prefer }));
-    expect(serve({ tenant: "third" }).reader.starts[0]?.upstream).toBe(engines[2]!.url);
-    expect(serve({ tenant: "third" }).reader.starts[0]?.upstream).toBe(engines[0]!.url);
+  test("goes where its beginning has gone before, while there is a free slot", async () => {
+    const { engines, serve } = bound(await poolOf(3, { slots: 4, affinity: true }, { prefixOf: (body) => body }));
+    const place = async (tenant: string) => {
+      const { reader } = serve({ tenant });
+      const place = engines.findIndex(({ url }) => url === reader.starts[0]?.upstream);
+      (await engines[place]!.next()).answer();
+      await reader.ended;
+      return place;
+    };
+    const first = await place("a");
+    for (let i = 0; i < 5; i += 1) expect(await place("a")).toBe(first);
+    const places = new Set<number>();
+    for (let i = 0; i < 20; i += 1) places.add(await place(`tenant-${i}`));
+    expect(places.size).toBe(3);
+  });
+
+  test("goes elsewhere rather than wait where its beginning has gone", async () => {
+    const { engines, serve, pool } = bound(await poolOf(3, { slots: 1, affinity: true }, { prefixOf: (body) => body }));
+    const readers = [serve(), serve(), serve()].map(({ reader }) => reader.starts[0]?.upstream);
+    expect(new Set(readers)).toEqual(new Set(engines.map(({ url }) => url)));
+    expect(pool.report()).toMatchObject({ in_flight: 3, queued: 0 });
   });
 
   test.each<[Partial<UpstreamRequest>]>([[{ path: "/v1/embeddings" }], [{ path: "/slots" }], [{ method: "GET" }]])(

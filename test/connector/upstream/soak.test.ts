@@ -57,8 +57,14 @@ test("each request ends exactly once, no upstream has more than its slots, and n
     fc.asyncProperty(fc.array(request, { minLength: 1, maxLength: 24 }), async (requests) => {
       const clock = { now: Date.now, setTimeout, clearTimeout };
       const pool = new Pool(
-        { model: "m", kind: "chat", upstreams: engines.map(({ url }) => url), slots: SLOTS, queue: 6 },
-        { ...clock, random: Math.random, log: { info() {}, warn() {}, error() {} }, timeouts: TIMEOUTS },
+        { model: "m", kind: "chat", upstreams: engines.map(({ url }) => url), slots: SLOTS, queue: 6, affinity: true },
+        {
+          ...clock,
+          random: Math.random,
+          log: { info() {}, warn() {}, error() {} },
+          timeouts: TIMEOUTS,
+          prefixOf: (given) => given,
+        },
       );
       let most = 0;
       const look = () => {
