@@ -8,6 +8,7 @@ import { promptPrefix } from "./dialect/prefix.ts";
 import { engineRefusal } from "./dialect/refusal.ts";
 import { engineRequest } from "./dialect/request.ts";
 import { makeScrub, type Scrub } from "./dialect/scrub.ts";
+import { splitInputs } from "./dialect/split.ts";
 import { rewriteStream } from "./dialect/sse.ts";
 import type { Exchange } from "./exchange/exchange.ts";
 import { type Engine, Serving, type Translation } from "./exchange/serve.ts";
@@ -20,6 +21,7 @@ import type { ConnectorStatus } from "./status.ts";
 import { type ConnectorIdentity, loadIdentity } from "./uplink/key.ts";
 import { Uplink } from "./uplink/uplink.ts";
 import { Backend } from "./upstream/backend.ts";
+import { FanOut } from "./upstream/fanout.ts";
 import { Pool } from "./upstream/pool.ts";
 
 const VERSION = "0.1.0";
@@ -101,7 +103,7 @@ export class Connector {
     for (const pool of config.pools) {
       const made = new Pool(pool, { ...deps, timeouts: config.timeouts, onChange: () => this.#report() });
       this.#pools.set(pool.model, made);
-      this.#engines.set(pool.model, made);
+      this.#engines.set(pool.model, pool.fanOut ? new FanOut(made, splitInputs) : made);
     }
     if (config.backend !== undefined) this.#engines.set(BACKEND, new Backend(config.backend));
     this.#observer = together(this.#observers(), (cause) => log.error({ err: cause }, "an observer has a defect"));

@@ -55,6 +55,11 @@ export class Balancer {
     return this.#inFlight.some((count, index) => count < this.slots && isUsable(index));
   }
 
+  /** Usable upstreams that have a free slot. */
+  free(isUsable: (index: number) => boolean): number {
+    return this.#inFlight.filter((count, index) => count < this.slots && isUsable(index)).length;
+  }
+
   release(index: number): void {
     const count = this.inFlight(index);
     if (count === 0) throw new RangeError(`upstream ${index} has nothing in flight`);

@@ -25,8 +25,12 @@ export class DrainRate {
     return this.#samples < LEAST_SAMPLES || slots === 0 ? null : (places * this.#heldMs) / slots;
   }
 
-  /** When to come back to a queue of so many. */
-  retryAfterMs(places: number, slots: number): number {
-    return Math.round(Math.min(MOST_MS, Math.max(LEAST_MS, this.waitMs(places, slots) ?? GUESS_MS)));
+  /**
+   * When to come back to a queue of so many.
+   * @param stillMs that no slot has come free: the past may have been faster than the present.
+   */
+  retryAfterMs(places: number, slots: number, stillMs = 0): number {
+    const wait = Math.max(this.waitMs(places, slots) ?? GUESS_MS, stillMs);
+    return Math.round(Math.min(MOST_MS, Math.max(LEAST_MS, wait)));
   }
 }

@@ -7,8 +7,7 @@ import type { PoolStatus } from "../status.ts";
 import { Affinity, type PrefixOf } from "./affinity.ts";
 import { Balancer } from "./balancer.ts";
 import { RetryBudget } from "./budget.ts";
-import { DrainRate } from "./drain.ts";
-import { FairQueue } from "./queue.ts";
+import { Line } from "./line.ts";
 import type { Clock, Log, Running, Timeouts, UpstreamHandler, UpstreamRequest } from "./request.ts";
 import { codeOf, type Loss, mayRetry } from "./retry.ts";
 import { Run, type RunHost } from "./run.ts";
@@ -48,16 +47,11 @@ export class Pool {
   /** Null leaves the choice to the load. */
   readonly #affinity: Affinity | null;
   readonly #budget = new RetryBudget();
-  readonly #drain = new DrainRate();
-  readonly #queue: FairQueue<Run>;
-  /** Lost once, and before the queue: they have waited already. With what is told if nothing is left to try. */
-  readonly #again = new Map<Run, Failure>();
+  readonly #line: Line;
   readonly #host = this.#hostOfRuns();
   readonly #runs = new Set<Run>();
   readonly #onIdle: (() => void)[] = [];
   #retries = 0;
-  #refused = 0;
-  #isPumpDue = false;
   #isClosed = false;
 
   constructor(config: PoolConfig, deps: PoolDeps) {
@@ -67,7 +61,13 @@ export class Pool {
     this.#balancer = new Balancer(upstreams.length, slots);
     const { prefixOf } = deps;
     this.#affinity = config.affinity && prefixOf !== undefined ? new Affinity(model, upstreams, prefixOf) : null;
-    this.#queue = new FairQueue(queue);
+    this.#line = new Line(queue, {
+      now: () => this.#deps.now(),
+      slots: () => this.#slots,
+      hasRoom: () => this.#balancer.hasRoom(this.#watch.isUsable),
+      hasPlace: (run) => this.#hasElsewhere(run),
+      place: (run) => this.#place(run),
+    });
     this.#origins = upstreams.map((url) => new Origin(url, deps.timeouts, deps));
     this.#watch = new Watch({
       model,
@@ -76,7 +76,7 @@ export class Pool {
       clock: deps,
       random: deps.random,
       log: deps.log,
-      onNews: () => this.#pumpSoon(),
+      onNews: () => this.#line.pumpSoon(),
       onChange: () => deps.onChange?.(),
     });
   }
@@ -95,6 +95,11 @@ export class Pool {
     return run;
   }
 
+  /** Upstreams that would take a request at once. */
+  get idle(): number {
+    return this.#line.waiting > 0 ? 0 : this.#balancer.free(this.#watch.isUsable);
+  }
+
   report(): PoolReport {
     const { model, kind, upstreams } = this.config;
     return {
@@ -104,7 +109,7 @@ export class Pool {
       healthy: this.#watch.usable,
       slots: this.#slots,
       in_flight: this.#balancer.total,
-      queued: this.#waiting,
+      queued: this.#line.waiting,
     };
   }
 
@@ -113,9 +118,9 @@ export class Pool {
     const { model, upstreams, slots } = this.config;
     return {
       model,
-      queued: this.#waiting,
+      queued: this.#line.waiting,
       retries: this.#retries,
-      refused: this.#refused,
+      refused: this.#line.refused,
       ejections: this.#watch.ejections,
       upstreams: upstreams.map((url, index) => ({
         url,
@@ -139,14 +144,10 @@ export class Pool {
     this.#isClosed = true;
     const failure = new Failure("model_unavailable", { detail: "the pool was closed" });
     for (const run of [...this.#runs]) {
-      this.#forget(run);
+      this.#line.forget(run);
       run.fail(failure);
     }
     await this.close();
-  }
-
-  get #waiting(): number {
-    return this.#queue.size + this.#again.size;
   }
 
   get #slots(): number {
@@ -158,15 +159,7 @@ export class Pool {
     const { method, path } = run.request;
     if (endpointOf(method, path)?.kind !== this.config.kind) return new Failure("not_found");
     if (this.#isClosed || this.#watch.usable === 0) return new Failure("model_unavailable");
-    if (this.#waiting === 0 && this.#place(run)) return null;
-
-    const places = this.#again.size + this.#queue.ahead(run.tier, run.tenant) + 1;
-    const wait = this.#drain.waitMs(places, this.#slots) ?? 0;
-    if (this.#deps.now() + wait >= run.deadline) return this.#full();
-    const admission = this.#queue.push(run);
-    if (!admission.isAdmitted) return this.#full();
-    admission.displaced?.fail(this.#full());
-    return null;
+    return this.#line.admit(run);
   }
 
   /** Finds a free slot for it and sends it; false if there is none. */
@@ -182,44 +175,8 @@ export class Pool {
     return true;
   }
 
-  /** Not from within the callback that freed a slot: its caller is not done with it. */
-  #pumpSoon(): void {
-    if (this.#isPumpDue) return;
-    this.#isPumpDue = true;
-    queueMicrotask(() => {
-      this.#isPumpDue = false;
-      this.#pump();
-    });
-  }
-
-  #pump(): void {
-    for (const [run, failure] of [...this.#again]) {
-      if (!this.#again.has(run)) continue;
-      if (this.#hasElsewhere(run) && !this.#place(run)) continue;
-      this.#again.delete(run);
-      if (!this.#hasElsewhere(run)) run.fail(failure);
-    }
-    if (this.#watch.usable === 0) for (const run of this.#queue.clear()) run.fail(new Failure("model_unavailable"));
-    while (this.#queue.size > 0 && this.#balancer.hasRoom(this.#watch.isUsable)) {
-      const { next, expired } = this.#queue.pop(this.#deps.now());
-      if (next !== null) this.#place(next);
-      // After it: whoever hears of a refusal may come again and take the slot.
-      for (const run of expired) run.fail(this.#full());
-    }
-  }
-
   #hasElsewhere(run: Run): boolean {
     return this.config.upstreams.some((_, index) => !run.excluded.has(index) && this.#watch.isUsable(index));
-  }
-
-  #forget(run: Run): void {
-    this.#again.delete(run);
-    this.#queue.remove(run);
-  }
-
-  #full(): Failure {
-    this.#refused += 1;
-    return new Failure("queue_full", { retryAfterMs: this.#drain.retryAfterMs(this.#waiting + 1, this.#slots) });
   }
 
   /** The failure to tell, or null: it is sent again. */
@@ -234,8 +191,7 @@ export class Pool {
     if (!this.#hasElsewhere(run) || !mayRetry(loss, run.lossesOf(loss), charge)) return failure;
     this.#retries += 1;
     log.info({ pool: model, upstream, attempt: run.attempt, detail }, "the request is sent again");
-    this.#again.set(run, failure);
-    this.#pumpSoon();
+    this.#line.again(run, failure);
     return null;
   }
 
@@ -258,19 +214,19 @@ export class Pool {
         if (origin === undefined) throw new RangeError(`no upstream ${index}`);
         return origin.send(request, handler);
       },
-      released: (index, since, isKept) => {
-        this.#drain.record(this.#deps.now() - since);
+      released: (index, since, how) => {
+        this.#line.freed(how === "lost" ? null : this.#deps.now() - since);
         const free = () => {
           this.#balancer.release(index);
-          this.#pumpSoon();
+          this.#line.pumpSoon();
         };
         // undici takes a connection back a turn after its answer. Before that the next request would open another,
         // and an engine would hold twice as many as it has slots.
-        if (isKept) queueMicrotask(() => setImmediate(free));
+        if (how === "kept") queueMicrotask(() => setImmediate(free));
         else free();
       },
-      left: (run) => this.#forget(run),
-      tooLate: (run) => this.#again.get(run) ?? this.#full(),
+      left: (run) => this.#line.forget(run),
+      tooLate: (run) => this.#line.tooLate(run),
       succeeded: (index) => this.#watch.succeeded(index),
       lost: (run, index, loss, cause) => this.#afterLoss(run, index, loss, cause),
       broke: (index) => this.#watch.blame(index, "reset"),

@@ -11,8 +11,8 @@ import type { BreakKind, SendHandler, Sending } from "./send.ts";
 export interface RunHost extends Clock {
   nameOf(index: number): string;
   send(index: number, request: UpstreamRequest, handler: SendHandler): Sending;
-  /** The slot is free, held since `since`; its connection is kept for the next, or it is gone. */
-  released(index: number, since: number, isKept: boolean): void;
+  /** The slot is free, held since `since`. */
+  released(index: number, since: number, how: Release): void;
   /** It waits no more. */
   left(run: Run): void;
   /** Its deadline has passed while it waited. */
@@ -25,6 +25,9 @@ export interface RunHost extends Clock {
   /** It has ended; with what, if it was no good end. */
   over(run: Run, failure: Failure | null): void;
 }
+
+/** How a slot came free: the connection is kept for the next, is gone, or is gone and the work is to be done again. */
+export type Release = "kept" | "cut" | "lost";
 
 const LOSS_OF_BREAK: Readonly<Record<BreakKind, Loss>> = {
   connect: "connect",
@@ -126,7 +129,7 @@ export class Run implements Running, Ticket {
     // Before it is over: a reader that throws at the end must hear of a failure.
     this.#hand(() => this.#handler.onEnd());
     if (!this.#close()) return;
-    this.#drop(true);
+    this.#drop("kept");
     this.#host.over(this, null);
   }
 
@@ -144,7 +147,7 @@ export class Run implements Running, Ticket {
   #lose(loss: Loss, cause: Error | null): void {
     const index = this.#index;
     if (index === null) return;
-    this.#drop();
+    this.#drop("lost");
     this.#losses.set(loss, this.lossesOf(loss) + 1);
     // A stale connection says nothing of the upstream.
     if (loss !== "stale") this.excluded.add(index);
@@ -165,13 +168,13 @@ export class Run implements Running, Ticket {
   }
 
   /** Ends the attempt, if there is one, and gives its slot back. */
-  #drop(isKept = false): void {
+  #drop(how: Release = "cut"): void {
     const index = this.#index;
     if (index === null) return;
     this.#sending?.abort();
     this.#sending = null;
     this.#index = null;
-    this.#host.released(index, this.#sentAt, isKept);
+    this.#host.released(index, this.#sentAt, how);
   }
 
   /** A handler that throws has a defect; its exchange must end all the same. */
