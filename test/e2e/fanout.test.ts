@@ -1,0 +1,158 @@
+// Large embedding inputs through the whole product: split over the engines by the connector, one answer for the SDK.
+import { connect } from "node:net";
+import OpenAI, { BadRequestError, InternalServerError } from "openai";
+import { afterEach, beforeAll, describe, expect, test } from "vitest";
+import { promptTokens } from "../../dev/fleet/plan.ts";
+import { Engines, until, useStack } from "../support/stack.ts";
+
+const ENGINES = 4;
+const stack = useStack({
+  fleet: ["--chat", "0x2", "--embed", `0x${ENGINES}`, "--dimensions", "256", "--context", "512"],
+  edge: { AUTH_MODE: "master-key", MASTER_KEY: "test-master-key" },
+});
+
+let engines: Engines;
+let client: OpenAI;
+beforeAll(() => {
+  engines = new Engines(stack().embedPorts);
+  client = new OpenAI({ apiKey: "test-master-key", baseURL: `${stack().url}/v1`, maxRetries: 0 });
+});
+afterEach(async () => {
+  await engines.fault({});
+});
+
+const model = "heartcode-embed";
+const texts = Array.from({ length: 400 }, (_, i) => `Sentence ${i}: ${"näive 🙂 ".repeat(i % 7)}`);
+const tokens = Array.from({ length: 200 }, (_, i) => Array.from({ length: 1 + (i % 9) }, (_, j) => i * 31 + j));
+
+/** How many requests each engine has had more than before. */
+async function spread(work: () => Promise<unknown>): Promise<number[]> {
+  const before = await engines.states();
+  await work();
+  return (await engines.states()).map(({ requests }, i) => requests - before[i]!.requests);
+}
+
+/** The same question to one engine, without the product. */
+async function direct(body: object): Promise<{ text: string; value: OpenAI.CreateEmbeddingResponse }> {
+  const response = await fetch(`http://127.0.0.1:${stack().embedPorts[0]}/v1/embeddings`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(body),
+  });
+  const text = await response.text();
+  return { text, value: JSON.parse(text) as OpenAI.CreateEmbeddingResponse };
+}
+
+async function raw(body: object): Promise<string> {
+  const response = await fetch(`${stack().url}/v1/embeddings`, {
+    method: "POST",
+    headers: { "content-type": "application/json", authorization: "Bearer test-master-key" },
+    body: JSON.stringify(body),
+  });
+  expect(response.status).toBe(200);
+  return response.text();
+}
+
+describe("a large input", () => {
+  test.each<[name: string, input: string[] | number[][], format: "float" | "base64"]>([
+    ["texts, as floats", texts, "float"],
+    ["texts, as base64", texts, "base64"],
+    ["tokens, as floats", tokens, "float"],
+    ["tokens, as base64", tokens, "base64"],
+  ])("of %s is answered by all engines as by one, byte for byte in its vectors", async (_, input, encoding_format) => {
+    const body = { model, input, encoding_format };
+    const whole = await direct(body);
+    let told = "";
+    expect(
+      await spread(async () => {
+        told = await raw(body);
+      }),
+    ).toEqual(new Array(ENGINES).fill(1));
+    const data = (text: string) => /"data":(\[.*\])/s.exec(text)![1]!.replace(/\](,"usage".*)?\}?$/s, "]");
+    expect(data(told)).toBe(data(whole.text));
+    expect(JSON.parse(told)).toEqual(whole.value);
+  });
+
+  test("is what the SDK decodes, with the public name and all tokens", async () => {
+    const answer = await client.embeddings.create({ model, input: texts });
+    expect(answer.model).toBe(model);
+    expect(answer.data.map(({ index }) => index)).toEqual(texts.map((_, i) => i));
+    const whole = await direct({ model, input: texts });
+    for (const [i, { embedding }] of answer.data.entries()) {
+      expect(embedding).toHaveLength(256);
+      expect(embedding[5]).toBeCloseTo(whole.value.data[i]!.embedding[5]!, 6);
+    }
+    expect(answer.usage.prompt_tokens).toBe(promptTokens({ input: texts }));
+  });
+
+  test("of a few texts goes to one engine", async () => {
+    const work = () => client.embeddings.create({ model, input: texts.slice(0, 20) });
+    expect((await spread(work)).toSorted()).toEqual([0, 0, 0, 1]);
+  });
+
+  test("of 10 MB and more of answer comes whole", async () => {
+    const input = Array.from({ length: 2_048 }, (_, i) => `text ${i}`);
+    const told = await raw({ model, input, encoding_format: "float" });
+    expect(told.length).toBeGreaterThan(10_000_000);
+    const { data } = JSON.parse(told) as OpenAI.CreateEmbeddingResponse;
+    expect(data.map(({ index }) => index)).toEqual(input.map((_, i) => i));
+  });
+});
+
+describe("a part", () => {
+  test.each([{ status: 500 }, { reset_before_head: true }, { status: 503 }])(
+    "whose engine has %j is answered by another one",
+    async (fault) => {
+      const [port] = stack().embedPorts;
+      await engines.fault({ ...fault, count: 1 }, [port!]);
+      const requests = await spread(async () => {
+        const { data } = await client.embeddings.create({ model, input: texts, encoding_format: "float" });
+        expect(data.map(({ index }) => index)).toEqual(texts.map((_, i) => i));
+      });
+      expect(requests.reduce((sum, one) => sum + one, 0)).toBe(ENGINES + 1);
+      // Whatever the fault said of the engine, the next probe finds it well.
+      await until(async () => {
+        const each = await spread(() => client.embeddings.create({ model, input: texts }));
+        return each.every((one) => one === 1);
+      });
+    },
+  );
+
+  test("that an engine refuses is the refusal of the whole, in the client's terms", async () => {
+    const input = texts.with(300, "long ".repeat(1_000));
+    const asked = client.embeddings.create({ model, input });
+    await expect(asked).rejects.toBeInstanceOf(BadRequestError);
+    await until(async () => (await engines.sum("slots_busy")) === 0);
+  });
+
+  test("that nobody can answer fails the whole before its head", async () => {
+    await engines.fault({ status: 500 });
+    await expect(client.embeddings.create({ model, input: texts })).rejects.toBeInstanceOf(InternalServerError);
+    await until(async () => (await engines.sum("slots_busy")) === 0);
+  });
+
+  test("that breaks off after the head breaks the whole off", async () => {
+    const [port] = stack().embedPorts.slice(-1);
+    await engines.fault({ truncate_after_tokens: 0 }, [port!]);
+    const asked = client.embeddings.create({ model, input: texts });
+    await expect(asked).rejects.toThrow();
+    await until(async () => (await engines.sum("slots_busy")) === 0);
+  });
+});
+
+test("a client that leaves frees every engine", async () => {
+  await engines.fault({ hang_before_head: true });
+  const before = await engines.sum("cancelled");
+  const body = JSON.stringify({ model, input: texts });
+  const socket = connect(stack().port, "127.0.0.1");
+  socket.on("error", () => {});
+  socket.write(
+    "POST /v1/embeddings HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer test-master-key\r\n" +
+      `Content-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+  );
+  await until(async () => (await engines.sum("slots_busy")) === ENGINES);
+  // By RST: workerd does not notice a FIN before the head.
+  socket.resetAndDestroy();
+  await until(async () => (await engines.sum("slots_busy")) === 0);
+  expect(await engines.sum("cancelled")).toBe(before + ENGINES);
+});
