@@ -1,23 +1,19 @@
 // The composition root of the connector: engines, exchanges and sockets, wired together and read top to bottom.
 import { randomUUID } from "node:crypto";
 import { BACKEND } from "../shared/openai.ts";
-import type { Open, PoolReport, Welcome } from "../shared/wire/messages.ts";
+import type { PoolReport, Welcome } from "../shared/wire/messages.ts";
 import type { Config } from "./config.ts";
-import { rewritePlain } from "./dialect/plain.ts";
 import { promptPrefix } from "./dialect/prefix.ts";
-import { engineRefusal } from "./dialect/refusal.ts";
-import { engineRequest } from "./dialect/request.ts";
-import { makeScrub, type Scrub } from "./dialect/scrub.ts";
 import { splitInputs } from "./dialect/split.ts";
-import { rewriteStream } from "./dialect/sse.ts";
 import type { Exchange } from "./exchange/exchange.ts";
-import { type Engine, Serving, type Translation } from "./exchange/serve.ts";
+import { type Engine, Serving } from "./exchange/serve.ts";
 import { ExchangeTable } from "./exchange/table.ts";
 import type { Observer } from "./observe.ts";
 import { type ExchangeLog, logExchanges } from "./ops/exchange-log.ts";
 import { together } from "./ops/observers.ts";
 import type { Tracing } from "./ops/tracing.ts";
 import type { ConnectorStatus } from "./status.ts";
+import { Translations } from "./translations.ts";
 import { type ConnectorIdentity, loadIdentity } from "./uplink/key.ts";
 import { Uplink } from "./uplink/uplink.ts";
 import { Backend } from "./upstream/backend.ts";
@@ -58,7 +54,7 @@ export class Connector {
   readonly #pools = new Map<string, Pool>();
   readonly #engines = new Map<string, Engine>();
   readonly #shards = new Map<number, Shard>();
-  readonly #scrubs = new Map<string, Scrub>();
+  readonly #translations: Translations;
   readonly #tracing: Tracing | undefined;
   readonly #observer: Observer;
   readonly #timers: NodeJS.Timeout[] = [];
@@ -105,6 +101,7 @@ export class Connector {
       this.#pools.set(pool.model, made);
       this.#engines.set(pool.model, pool.fanOut ? new FanOut(made, splitInputs) : made);
     }
+    this.#translations = new Translations([...this.#pools.keys()]);
     if (config.backend !== undefined) this.#engines.set(BACKEND, new Backend(config.backend));
     this.#observer = together(this.#observers(), (cause) => log.error({ err: cause }, "an observer has a defect"));
   }
@@ -221,7 +218,7 @@ export class Connector {
     const serving = new Serving({
       exchange,
       engine,
-      translation: this.#translationOf(open),
+      translation: this.#translations.of(open),
       now: Date.now,
       observer: this.#observer,
     });
@@ -270,29 +267,6 @@ export class Connector {
 
   #every(ms: number, work: () => void): void {
     this.#timers.push(setInterval(work, ms));
-  }
-
-  /** The dialect of one exchange; the backend's words pass as they are. */
-  #translationOf({ dialect, target }: Open): Translation | null {
-    if (dialect === null) return null;
-    const { model, stream, usage, max_tokens: maxTokens } = dialect;
-    const scrub = this.#scrubFor(model);
-    return {
-      request: (body) =>
-        engineRequest(body, { model: target, stream, ...(maxTokens === undefined ? {} : { maxTokens }) }),
-      answer: (isEvents) => (isEvents ? rewriteStream({ model, usage, scrub }) : rewritePlain({ model, scrub })),
-      refusal: (status, body) => engineRefusal(status, body, scrub),
-    };
-  }
-
-  /** One for each public name: they are few, and the patterns in it are not free to make. */
-  #scrubFor(model: string): Scrub {
-    const known = this.#scrubs.get(model);
-    if (known !== undefined) return known;
-    const scrub = makeScrub({ internal: [...this.#pools.keys()], public: model });
-    // A public name is whatever the edge says it is; a dozen are normal.
-    if (this.#scrubs.size < 100) this.#scrubs.set(model, scrub);
-    return scrub;
   }
 }
 
