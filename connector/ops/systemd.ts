@@ -28,7 +28,7 @@ interface Sender {
 }
 
 /** @returns null where nobody listens. */
-export function senderOf(env: Environment, log: Log): Sender | null {
+export function senderOf(env: Environment, log: Notices): Sender | null {
   const { NOTIFY_SOCKET, HEARTCODE_NOTIFY_FD } = env;
   if (NOTIFY_SOCKET === undefined) return null;
   return HEARTCODE_NOTIFY_FD === undefined ? new ByProcess(log) : new ByDescriptor(Number(HEARTCODE_NOTIFY_FD), log);
@@ -54,11 +54,11 @@ class Pending {
 /** Writes to a datagram socket that is connected already. */
 class ByDescriptor implements Sender {
   readonly #fd: number;
-  readonly #log: Log;
+  readonly #log: Notices;
   readonly #pending = new Pending();
   #isBroken = false;
 
-  constructor(fd: number, log: Log) {
+  constructor(fd: number, log: Notices) {
     this.#fd = fd;
     this.#log = log;
   }
@@ -86,12 +86,12 @@ class ByDescriptor implements Sender {
 
 /** Starts systemd-notify, one at a time; what comes meanwhile is sent together after it. */
 class ByProcess implements Sender {
-  readonly #log: Log;
+  readonly #log: Notices;
   readonly #pending = new Pending();
   #running: Promise<void> | null = null;
   #isBroken = false;
 
-  constructor(log: Log) {
+  constructor(log: Notices) {
     this.#log = log;
   }
 
@@ -139,7 +139,7 @@ export interface InitReports {
 }
 
 /** Tells systemd about a connector from now on; does nothing where nobody listens. */
-export function reportToSystemd(env: Environment, status: () => ConnectorStatus, log: Log): InitReports {
+export function reportToSystemd(env: Environment, status: () => ConnectorStatus, log: Notices): InitReports {
   const notify = senderOf(env, log);
   if (notify === null) return { look: () => {}, end: async () => {} };
   const announcer = new Announcer(watchdogMs(env));

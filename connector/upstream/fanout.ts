@@ -69,7 +69,8 @@ class Whole implements Running {
   #turn = 0;
   /** A part that is the whole answer: it was refused. */
   #sole: Part | null = null;
-  #hasStarted = false;
+  /** Set on the attempts of all parts. */
+  #headers: HeaderPairs | undefined;
   #hasHead = false;
   /** The reader takes more. */
   #isOpen = true;
@@ -109,16 +110,21 @@ class Whole implements Running {
     });
   }
 
+  /** The attempts of the first part are told as those of the whole: of several at once nobody could make sense. */
   #handlerOf(part: Part, index: number): UpstreamHandler {
+    const isFirst = index === 0;
     return {
       onStart: (upstream, attempt) => {
         part.phase = "sent";
-        if (this.#hasStarted || this.#isOver) return;
-        this.#hasStarted = true;
-        this.#handler.onStart(upstream, attempt);
+        if (isFirst) this.#handler.onStart(upstream, attempt);
       },
-      onLost: () => {
+      headers: () => {
+        if (isFirst) this.#headers = this.#handler.headers?.();
+        return this.#headers;
+      },
+      onLost: (reason) => {
         part.phase = "waiting";
+        if (isFirst) this.#handler.onLost?.(reason);
         this.#resumeParts();
       },
       onHead: (status, headers) => this.#onHead(part, index, status, headers),

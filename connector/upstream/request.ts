@@ -19,7 +19,7 @@ export interface UpstreamHandler {
   onStart(upstream: string, attempt: number): void;
   /** After `onStart`: headers to be set on this attempt, over the request's own. */
   headers?(): HeaderPairs | undefined;
-  /** The attempt is lost before its head; the request holds no slot and may be sent again. `reason` as retry.ts names it. */
+  /** The attempt is lost before its head and holds no slot any more; another may follow. `reason` as retry.ts names it. */
   onLost?(reason: string): void;
   /** Status and headers of the attempt that is committed: no retry after this. */
   onHead(status: number, headers: HeaderPairs): void;
