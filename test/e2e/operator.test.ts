@@ -2,12 +2,14 @@
 import { spawn } from "node:child_process";
 import { chmod, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { createServer, get, type Server } from "node:http";
+import { createServer as createSecureServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { Row } from "../../connector/ops/checks.ts";
 import type { LiveStatus } from "../../connector/ops/live.ts";
+import { makeCertificate } from "../support/certificate.ts";
 import { Engines, useStack } from "../support/stack.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
@@ -17,8 +19,16 @@ beforeEach(async () => {
 });
 afterEach(() => rm(directory, { recursive: true, force: true }));
 
-async function connector(...args: string[]): Promise<{ code: number | null; out: string; err: string }> {
-  const child = spawn(process.execPath, ["dev/node.mjs", "connector/main.ts", ...args], { cwd: ROOT });
+function connector(...args: string[]): Promise<{ code: number | null; out: string; err: string }> {
+  return connectorWith({}, ...args);
+}
+
+async function connectorWith(
+  env: Record<string, string>,
+  ...args: string[]
+): Promise<{ code: number | null; out: string; err: string }> {
+  const program = ["dev/node.mjs", "connector/main.ts", ...args];
+  const child = spawn(process.execPath, program, { cwd: ROOT, env: { ...process.env, ...env } });
   const said = { out: "", err: "" };
   child.stdout.setEncoding("utf8").on("data", (text: string) => {
     said.out += text;
@@ -30,8 +40,11 @@ async function connector(...args: string[]): Promise<{ code: number | null; out:
   return { code, ...said };
 }
 
-async function doctor(file: string): Promise<{ code: number | null; row: (check: string) => Row; rows: Row[] }> {
-  const { code, out, err } = await connector("doctor", "--config", file, "--json");
+async function doctor(
+  file: string,
+  env: Record<string, string> = {},
+): Promise<{ code: number | null; row: (check: string) => Row; rows: Row[] }> {
+  const { code, out, err } = await connectorWith(env, "doctor", "--config", file, "--json");
   expect(err).toBe("");
   const { ok, checks: rows } = JSON.parse(out) as { ok: boolean; checks: Row[] };
   expect(ok).toBe(code === 0);
@@ -210,6 +223,31 @@ describe("doctor", () => {
       expect((await doctor(await there())).row("edge: clock").verdict).toBe("PASS");
     });
 
+    test("knows a certificate that nobody has vouched for, one that ends soon, and what is no TLS at all", async () => {
+      const { cert, key } = await makeCertificate(directory, "edge");
+      const secure = createSecureServer({ cert: await readFile(cert), key: await readFile(key) }, (_, response) =>
+        response.end(health),
+      );
+      await new Promise<void>((done) => secure.listen(0, "127.0.0.1", done));
+      const { port } = secure.address() as AddressInfo;
+      const file = await changed((text) => text.replace(/ws:\/\/127\.0\.0\.1:\d+/, `wss://localhost:${port}`));
+      const strange = await doctor(file);
+      expect(strange.row("edge: TLS")).toMatchObject({
+        verdict: "FAIL",
+        remedy: expect.stringContaining("NODE_EXTRA_CA_CERTS"),
+      });
+      expect(strange.row("edge: HTTP").verdict).toBe("SKIP");
+      const known = await doctor(file, { NODE_EXTRA_CA_CERTS: cert });
+      expect(known.row("edge: TLS")).toMatchObject({ verdict: "WARN", remedy: expect.stringContaining("renew") });
+      expect(known.row("edge: HTTP").verdict).toBe("PASS");
+      await new Promise((done) => secure.close(done));
+
+      const plain = await changed((text) =>
+        text.replace(/ws:\/\/127\.0\.0\.1:\d+/, `wss://127.0.0.1:${(server.address() as AddressInfo).port}`),
+      );
+      expect((await doctor(plain)).row("edge: TLS").remedy).toMatch(/does not speak TLS/);
+    });
+
     test("says that no HeartCode Edge is there", async () => {
       health = "<html>a captive portal</html>";
       const { row } = await doctor(await there());
@@ -313,6 +351,25 @@ describe("keygen", () => {
     expect(err).toContain("CONNECTOR_KEYS");
     expect((await connector("keygen", "--id", "onprem-7", "--out", file)).code).toBe(1);
     expect((await connector("keygen", "--id", "not an id", "--out", file)).code).toBe(2);
+  });
+});
+
+describe("the manual", () => {
+  test("knows only commands and options that are there", async () => {
+    const text = await readFile(join(ROOT, "docs/operators-connector.md"), "utf8");
+    const uses = [...text.matchAll(/(?:connector\.mjs|npm run connector --|`connector) ([a-z]+)((?: [^`\n#>]*)?)/g)];
+    expect(uses.length).toBeGreaterThan(10);
+    const wanted = new Map<string, Set<string>>();
+    for (const [, command, rest] of uses) {
+      const options = wanted.get(command!) ?? new Set();
+      for (const [option] of rest!.matchAll(/--[a-z-]+/g)) options.add(option);
+      wanted.set(command!, options);
+    }
+    for (const [command, options] of wanted) {
+      const { code, out } = await connector(command, "--help");
+      expect([command, code]).toEqual([command, 0]);
+      expect([command, [...options].filter((option) => !out.includes(option))]).toEqual([command, []]);
+    }
   });
 });
 
