@@ -2,6 +2,7 @@
 // workerd alone can do none of that for a service: it reads certificates once at its start, after SIGTERM it still lets clients
 // connect and never answers them, and it does not notice a client that closes without a reset before the answer has begun
 // (1.20261023). An end of a unix socket it notices at once.
+import { randomUUID } from "node:crypto";
 import {
   createServer,
   type IncomingMessage,
@@ -14,6 +15,8 @@ import { createServer as createTlsServer, type Server as TlsServer } from "node:
 import type { AddressInfo } from "node:net";
 import { type Duplex, PassThrough, type Readable } from "node:stream";
 import { type Dispatcher, errors, Pool } from "undici";
+import { INTAKE_CAPS } from "../../edge/api/intake.ts";
+import { errorBody, errorHead } from "../../shared/errors.ts";
 
 /** workerd closes a connection that was idle for 5 s. The one who asks must be the first to let go of it. ms. */
 const IDLE_TO_WORKERD_MS = 2_000;
@@ -99,6 +102,8 @@ export async function startFront(options: FrontOptions): Promise<Front> {
       pool.dispatch({ method: method as Dispatcher.HttpMethod, path, headers, body }, answerTo(incoming, response));
     };
     const length = lengthOf(incoming);
+    // workerd would refuse it and close while the body still comes, and its answer could be lost with the connection.
+    if (Number.isFinite(length) && length > INTAKE_CAPS.bytes) return refuseBody(incoming, response);
     if (length === 0) dispatch(null);
     else if (length <= WHOLE_BYTES) gather(incoming, length, dispatch);
     // Through a stream of its own: what is done to it when an answer comes early must not reach the client's connection.
@@ -166,6 +171,17 @@ const isWebSocket = (incoming: IncomingMessage): boolean => incoming.headers.upg
 function lengthOf({ headers }: IncomingMessage): number {
   if (headers["transfer-encoding"] !== undefined) return Number.POSITIVE_INFINITY;
   return Number(headers["content-length"] ?? 0);
+}
+
+/** The Worker's own words for it. The body is read away, or the client could not read them. */
+function refuseBody(incoming: IncomingMessage, response: ServerResponse): void {
+  const failure = { code: "request_too_large" } as const;
+  const { status, headers } = errorHead(failure);
+  const text = JSON.stringify(errorBody(failure));
+  const id = `req_${randomUUID().replaceAll("-", "")}`;
+  response.writeHead(status, { ...headers, "content-type": "application/json", "x-request-id": id });
+  response.end(text);
+  incoming.resume();
 }
 
 /** A client that leaves before its body is whole has asked for nothing. */

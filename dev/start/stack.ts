@@ -26,6 +26,8 @@ export interface StackOptions {
   readonly edgeArgs?: readonly string[];
   /** The edge has TLS with a certificate that this PEM file vouches for. */
   readonly ca?: string;
+  /** Only what the connectors dial has, and this file vouches for it. */
+  readonly uplinkCa?: string;
   /** Arguments of the fleet; by default four chat engines and two for embeddings. */
   readonly fleet?: readonly string[];
   /** Engines that the connector's pools use; by default half of the chat engines for each chat model. */
@@ -107,7 +109,8 @@ export async function startStack(crew: Crew, options: StackOptions): Promise<Sta
   );
   const startConnector = async (index: number): Promise<Child> => {
     const args = [CONNECTOR, "run", "--config", configs[index]!, ...(options.connectorArgs ?? [])];
-    const env = options.ca === undefined ? undefined : { NODE_EXTRA_CA_CERTS: options.ca };
+    const ca = options.uplinkCa ?? options.ca;
+    const env = ca === undefined ? undefined : { NODE_EXTRA_CA_CERTS: ca };
     const child = start(connectors[index]!, args, env);
     await child.ready(READY_MS);
     return child;
@@ -151,7 +154,7 @@ function configOf(
   port: number,
   backendPort: number,
   engines: { chat: number[]; embed: number[] },
-  { slots = 4, config = "", ca }: StackOptions,
+  { slots = 4, config = "", ca, uplinkCa = ca }: StackOptions,
 ): string {
   const half = Math.ceil(engines.chat.length / 2);
   const list = (ports: number[]): string => ports.map((one) => `"http://127.0.0.1:${one}"`).join(", ");
@@ -165,7 +168,7 @@ function configOf(
     .map(
       ([model, kind, ports]) => `  - { model: ${model}, kind: ${kind}, upstreams: [${list(ports)}], slots: ${slots} }`,
     );
-  return `edge: { url: "ws${ca === undefined ? "" : "s"}://127.0.0.1:${port}/uplink", id: ${id}, key_file: ./${id}.key }
+  return `edge: { url: "ws${uplinkCa === undefined ? "" : "s"}://127.0.0.1:${port}/uplink", id: ${id}, key_file: ./${id}.key }
 backend: { url: "http://127.0.0.1:${backendPort}" }
 pools:
 ${rows.join("\n")}
