@@ -69,7 +69,6 @@ class Whole implements Running {
   #turn = 0;
   /** A part that is the whole answer: it was refused. */
   #sole: Part | null = null;
-  #hasStarted = false;
   #hasHead = false;
   /** The reader takes more. */
   #isOpen = true;
@@ -113,12 +112,12 @@ class Whole implements Running {
     return {
       onStart: (upstream, attempt) => {
         part.phase = "sent";
-        if (this.#hasStarted || this.#isOver) return;
-        this.#hasStarted = true;
-        this.#handler.onStart(upstream, attempt);
+        if (!this.#isOver) this.#handler.onStart(upstream, attempt);
       },
-      onLost: () => {
+      headers: () => (this.#isOver ? undefined : this.#handler.headers?.()),
+      onLost: (reason, upstream) => {
         part.phase = "waiting";
+        if (!this.#isOver) this.#handler.onLost?.(reason, upstream);
         this.#resumeParts();
       },
       onHead: (status, headers) => this.#onHead(part, index, status, headers),
