@@ -126,6 +126,7 @@ export class Connector {
         resumed: sum((table) => table.resumed),
         lost: sum((table) => table.lost),
       },
+      traces: this.#tracing?.status() ?? [],
     };
   }
 

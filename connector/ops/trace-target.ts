@@ -7,6 +7,7 @@ import type { Attributes } from "@opentelemetry/api";
 import { type ExportResult, ExportResultCode } from "@opentelemetry/core";
 import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-http";
 import { BatchSpanProcessor, type ReadableSpan, type SpanProcessor } from "@opentelemetry/sdk-trace";
+import type { TraceCounts } from "../status.ts";
 import { WORDS } from "./trace-attributes.ts";
 
 /** Spans that wait or are on their way. */
@@ -35,18 +36,6 @@ export interface TargetOptions {
     info(fields: object, message: string): void;
     warn(fields: object, message: string): void;
   };
-}
-
-/** Since the start, in spans. For metrics. */
-export interface TargetStatus {
-  readonly name: string;
-  readonly sent: number;
-  /** Not taken by the collector. */
-  readonly failed: number;
-  /** No room, or in the pause after a failure: never made. */
-  readonly dropped: number;
-  /** They wait or are on their way. */
-  readonly queued: number;
 }
 
 export class TraceTarget implements SpanProcessor {
@@ -95,7 +84,9 @@ export class TraceTarget implements SpanProcessor {
    * @param content characters of prompt and answer in it.
    */
   openTrace(spans: number, content: number): boolean {
-    const hasRoom = this.#queued + spans <= QUEUED_SPANS && this.#queuedContent + content <= QUEUED_CONTENT;
+    // Who has not taken the last batch gets one to try, and no more work is made for him.
+    const most = this.#isIll ? BATCH_SPANS : QUEUED_SPANS;
+    const hasRoom = this.#queued + spans <= most && this.#queuedContent + content <= QUEUED_CONTENT;
     this.#isTaking = hasRoom && !this.#isPaused();
     if (!this.#isTaking) this.#dropped += spans;
     return this.#isTaking;
@@ -105,7 +96,7 @@ export class TraceTarget implements SpanProcessor {
     this.#isTaking = false;
   }
 
-  status(): TargetStatus {
+  status(): TraceCounts {
     return {
       name: this.#options.name,
       sent: this.#sent,
