@@ -1,6 +1,6 @@
 // The composition root of the connector: engines, exchanges and sockets, wired together and read top to bottom.
 import { randomUUID } from "node:crypto";
-import type { PoolReport, Welcome } from "../shared/wire/messages.ts";
+import type { Welcome } from "../shared/wire/messages.ts";
 import type { Config } from "./config.ts";
 import { Engines } from "./engines.ts";
 import type { Exchange } from "./exchange/exchange.ts";
@@ -187,7 +187,7 @@ export class Connector {
     const services = new Set<Serving>();
     const table = new ExchangeTable({
       now: Date.now,
-      pools: () => this.#reports(),
+      pools: () => this.#engines.reports(),
       serviceFor: (exchange) => this.#serve(exchange, services),
     });
     const uplink = new Uplink({
@@ -264,13 +264,9 @@ export class Connector {
     }
   }
 
-  #reports(): PoolReport[] {
-    return this.#engines.reports();
-  }
-
   /** Tells the hubs how the pools stand, if that is news. */
   #report(): void {
-    const news = JSON.stringify(this.#reports());
+    const news = JSON.stringify(this.#engines.reports());
     if (news === this.#reported) return;
     this.#reported = news;
     for (const { uplink } of this.#shards.values()) uplink.session?.report();
