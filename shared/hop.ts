@@ -16,6 +16,11 @@ export const FAILURE_HEADER = "x-heartcode-failure";
 export const AGAIN_HEADER = "x-heartcode-again";
 /** On a streamed answer: who serves it, so that it can be resumed. */
 export const CONNECTOR_HEADER = "x-heartcode-connector";
+/**
+ * The status of a streamed answer until the Worker has read {@link CONNECTOR_HEADER}, where its own is. What has another status
+ * below 400 is whole and goes to the client as it is: to look into its headers would cost the runtime a tenth of the call.
+ */
+export const STREAMED_STATUS = 299;
 
 /** Who is asking, before the gate has looked. */
 export type Credentials =
@@ -182,4 +187,25 @@ export function failureHeader(failure: PublicFailure): string {
 export function readFailure(headers: { get(name: string): string | null }): PublicFailure | null {
   const value = headers.get(FAILURE_HEADER);
   return value === null ? null : (JSON.parse(decodeURIComponent(value)) as PublicFailure);
+}
+
+/** Who serves a streamed answer, and what the client is to have for its status. */
+export interface Served {
+  readonly connector: string;
+  readonly instance: string;
+  readonly status: number;
+}
+
+export function servedHeader({ connector, instance, status }: Served): [name: string, value: string] {
+  return [CONNECTOR_HEADER, JSON.stringify([connector, instance, status])];
+}
+
+/** Null for a whole answer. */
+export function readServed(answer: { status: number; headers: { get(name: string): string | null } }): Served | null {
+  if (answer.status !== STREAMED_STATUS) return null;
+  const value = answer.headers.get(CONNECTOR_HEADER);
+  // An engine may have that status too.
+  if (value === null) return null;
+  const [connector, instance, status] = JSON.parse(value) as [string, string, number];
+  return { connector, instance, status };
 }

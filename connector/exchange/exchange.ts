@@ -146,6 +146,8 @@ export class Exchange {
   drained(sent: number): void {
     this.#sent = sent;
     this.answer.release(sent - RETAINED_BYTES);
+    // END has gone out behind the last byte: what is kept from now on is the answer alone.
+    if (this.#end !== null && sent >= this.answer.end) this.#lane = null;
     if (this.#paused && !this.#isFull()) {
       this.#paused = false;
       this.#service?.resume();

@@ -11,6 +11,7 @@ import {
   HEADER_BODY_BYTES,
   type ResumeRequest,
   readFailure,
+  readServed,
 } from "../../shared/hop.ts";
 import { type Endpoint, findModel } from "../../shared/openai.ts";
 import type { Env } from "../env.ts";
@@ -105,7 +106,7 @@ async function call(
     const init = { method: "POST", headers, signal, ...(inHeader ? {} : { body }) };
     try {
       const response = await hubOf(env, shard).fetch("http://hub/", init);
-      const again = response.headers.get(AGAIN_HEADER);
+      const again = response.status < LEAST_FAILURE ? null : response.headers.get(AGAIN_HEADER);
       if (again === null) return response;
       attempts = Number(again);
     } catch (error) {
@@ -123,10 +124,10 @@ function answer(
   resumable: Resumable,
   reopen: (from: ResumeRequest) => Promise<ReadableStream<Uint8Array> | null>,
 ): Response {
-  const served = response.headers.get(CONNECTOR_HEADER);
+  const served = readServed(response);
   // A whole answer is ready to go: the hub has set every header.
   if (served === null || response.body === null) return response;
-  const [connector = "", instance = ""] = JSON.parse(served) as string[];
+  const { connector, instance, status } = served;
   const headers = new Headers(response.headers);
   headers.delete(CONNECTOR_HEADER);
   const isEvents = headers.get("content-type")?.startsWith("text/event-stream") === true;
@@ -141,7 +142,7 @@ function answer(
       reopen({ id: exchange.id, target: exchange.target, connector, instance, offset, head: false, stream: isEvents }),
     interrupted: isEvents ? new TextEncoder().encode(errorEvent({ code: "stream_interrupted" })) : null,
   });
-  return new Response(body, { status: response.status, headers });
+  return new Response(body, { status, headers });
 }
 
 async function reopen(

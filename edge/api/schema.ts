@@ -3,6 +3,7 @@
 import { z } from "zod";
 import { Failure } from "../../shared/errors.ts";
 import type { Endpoint } from "../../shared/openai.ts";
+import { MAX_CHOICES, MAX_MODEL_LENGTH, MAX_TOKENS, plainSlice, type Slice } from "./plain.ts";
 
 // workerd forbids code generation; zod would otherwise probe for it with an exception at the first parse.
 z.config({ jitless: true });
@@ -10,8 +11,6 @@ z.config({ jitless: true });
 type Input = Endpoint["input"];
 export type JsonObject = Readonly<Record<string, unknown>>;
 
-const MAX_CHOICES = 8;
-const MAX_TOKENS = 1_000_000;
 /** OpenAI's own. */
 const MAX_LOGPROBS = 20;
 const MAX_DIMENSIONS = 65_536;
@@ -29,7 +28,7 @@ const upTo = (max: number) => z.int().min(1).max(max).nullish();
 const range = (min: number, max: number) => z.number().min(min).max(max).nullish();
 
 const everywhere = {
-  model: z.string().min(1).max(256),
+  model: z.string().min(1).max(MAX_MODEL_LENGTH),
   user: z.string().max(512).nullish(),
 };
 const generation = {
@@ -45,18 +44,8 @@ const generation = {
 };
 const logprobs = z.int().min(0).max(MAX_LOGPROBS).nullish();
 
-/** The members that every endpoint's facts are read off. */
-interface Slice {
-  readonly model: string;
-  readonly stream?: boolean | null | undefined;
-  readonly stream_options?: { readonly include_usage?: boolean | null | undefined } | null | undefined;
-  readonly max_tokens?: number | null | undefined;
-  readonly max_completion_tokens?: number | null | undefined;
-  readonly n?: number | null | undefined;
-}
-
 // Unknown members are stepped over and not copied: zod's result is for facts alone, what travels are the bytes.
-const SLICES: Readonly<Record<Input, z.ZodType<Slice>>> = {
+export const SLICES: Readonly<Record<Input, z.ZodType<Slice>>> = {
   messages: z.object({ ...generation, logprobs: flag, top_logprobs: logprobs }),
   prompt: z.object({ ...generation, logprobs }),
   input: z.object({
@@ -79,9 +68,7 @@ const CONTENTS: Readonly<Record<Input, (value: unknown) => number>> = {
  * @throws Failure invalid_request with the member at fault.
  */
 export function checkBody(body: JsonObject, input: Input): { readonly slice: Slice; readonly prompts: number } {
-  const parsed = SLICES[input].safeParse(body);
-  if (!parsed.success) throw issueOf(parsed.error.issues[0], body);
-  const slice = parsed.data;
+  const slice = (input === "input" ? null : plainSlice(body)) ?? sliceOf(body, input);
   if (slice.stream_options != null && slice.stream !== true) {
     throw refusal("stream_options", "The 'stream_options' parameter is only allowed when 'stream' is enabled.");
   }
@@ -89,6 +76,12 @@ export function checkBody(body: JsonObject, input: Input): { readonly slice: Sli
   const link = linkIn(body);
   if (link !== null) throw invalid(link, "nothing is fetched from elsewhere, send it inline as a data: URL");
   return { slice, prompts };
+}
+
+function sliceOf(body: JsonObject, input: Input): Slice {
+  const parsed = SLICES[input].safeParse(body);
+  if (!parsed.success) throw issueOf(parsed.error.issues[0], body);
+  return parsed.data;
 }
 
 /** What parts of a message may be. Others that engines know carry tensors (`image_embeds`) or names of files (`image`). */
