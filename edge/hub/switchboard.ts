@@ -42,7 +42,7 @@ export class Switchboard {
 
   /** Time matters. */
   get isBusy(): boolean {
-    return this.#exchanges.size > 0 || this.settlement.isOwed;
+    return this.#exchanges.size > 0 || this.settlement.isOwed || [...this.links].some((link) => link.suspect);
   }
 
   /** Bytes of answers that readers have not taken yet. */

@@ -75,3 +75,22 @@ test("a cable that is pulled out of one loses nothing that had not begun, and it
   road.heal();
   await until(areBothUp, 40_000);
 }, 90_000);
+
+test("the switch that aborts a hub is not there without DEV_FAULTS", async () => {
+  const headers = { authorization: `Bearer ${ADMIN_TOKEN}`, "content-type": "application/json" };
+  const url = `${stack().url}/admin/dev/abort-hub`;
+  expect((await fetch(url, { method: "POST", headers, body: '{"shard":0}' })).status).toBe(404);
+});
+
+test("an edge that restarts with its state has both connectors back, and its key still works", async () => {
+  await until(areBothUp, 30_000);
+  stack().parts.edge.kill("SIGTERM");
+  await stack().parts.edge.exited;
+  await stack().startEdge();
+  const from = performance.now();
+  // Asked at once: whoever comes before the connectors waits for them.
+  const statuses = (await Promise.all(Array.from({ length: 10 }, chat))).map((answer) => answer.status);
+  expect(statuses).toEqual(Array(10).fill(200));
+  await until(areBothUp, 30_000);
+  console.log(`both connectors were back ${Math.round(performance.now() - from)} ms after the edge`);
+}, 60_000);
