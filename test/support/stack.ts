@@ -62,16 +62,17 @@ export interface EngineState {
 /** What the engines themselves say. */
 export class Engines {
   readonly ports: readonly number[];
+  readonly #through: number | undefined;
 
-  constructor(ports: readonly number[]) {
+  /** @param through port of an engine that is asked for the others: one that refuses connections cannot be. */
+  constructor(ports: readonly number[], through?: number) {
     this.ports = ports;
+    this.#through = through;
   }
 
   async states(): Promise<EngineState[]> {
     return Promise.all(
-      this.ports.map(
-        async (port) => (await fetch(`http://127.0.0.1:${port}/sim/state`)).json() as Promise<EngineState>,
-      ),
+      this.ports.map(async (port) => (await fetch(this.#sim(port, "state"))).json() as Promise<EngineState>),
     );
   }
 
@@ -81,12 +82,16 @@ export class Engines {
 
   async fault(faults: object, ports = this.ports): Promise<void> {
     for (const port of ports) {
-      const response = await fetch(`http://127.0.0.1:${port}/sim/faults`, {
+      const response = await fetch(this.#sim(port, "faults"), {
         method: "POST",
         headers: { "content-type": "application/json" },
         body: JSON.stringify(faults),
       });
       if (!response.ok) throw new Error(`faults refused: ${await response.text()}`);
     }
+  }
+
+  #sim(port: number, what: string): string {
+    return `http://127.0.0.1:${this.#through ?? port}/sim/${what}?port=${port}`;
   }
 }
