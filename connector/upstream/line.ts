@@ -2,34 +2,37 @@
 // away. It knows no upstream: whether there is room, and for whom, is its pool's to say.
 import { Failure } from "../../shared/errors.ts";
 import { DrainRate } from "./drain.ts";
-import { FairQueue } from "./queue.ts";
-import type { Run } from "./run.ts";
+import { FairQueue, type Ticket } from "./queue.ts";
+
+export interface Waiter extends Ticket {
+  fail(failure: Failure): void;
+}
 
 /** What a line asks of its pool. */
-export interface LineHost {
+export interface LineHost<T extends Waiter> {
   now(): number;
   /** Of all usable upstreams; 0 if there are none. */
   slots(): number;
   hasRoom(): boolean;
   /** There is an upstream for it, now or later. */
-  hasPlace(run: Run): boolean;
+  hasPlace(run: T): boolean;
   /** Finds a free slot for it and sends it; false if there is none. */
-  place(run: Run): boolean;
+  place(run: T): boolean;
 }
 
-export class Line {
-  readonly #host: LineHost;
-  readonly #queue: FairQueue<Run>;
+export class Line<T extends Waiter> {
+  readonly #host: LineHost<T>;
+  readonly #queue: FairQueue<T>;
   readonly #drain = new DrainRate();
   /** Lost once, and before the queue: they have waited already. With what is told if nothing is left to try. */
-  readonly #again = new Map<Run, Failure>();
+  readonly #again = new Map<T, Failure>();
   /** When a slot last came free, or the first began to wait. */
   #stillSince: number;
   #refused = 0;
   #isPumpDue = false;
 
   /** @param limit requests that may wait. */
-  constructor(limit: number, host: LineHost) {
+  constructor(limit: number, host: LineHost<T>) {
     this.#host = host;
     this.#queue = new FairQueue(limit);
     this.#stillSince = host.now();
@@ -45,8 +48,9 @@ export class Line {
   }
 
   /** Sends it, lets it wait, or says why neither. */
-  admit(run: Run): Failure | null {
+  admit(run: T): Failure | null {
     const host = this.#host;
+    if (run.deadline <= host.now()) return this.#full();
     if (this.waiting === 0 && host.place(run)) return null;
     const places = this.#again.size + this.#queue.ahead(run.tier, run.tenant) + 1;
     if (this.waiting === 0) this.#stillSince = host.now();
@@ -61,18 +65,18 @@ export class Line {
   }
 
   /** It is sent once more, as soon as there is a slot for it; `failure` is what it has met. */
-  again(run: Run, failure: Failure): void {
+  again(run: T, failure: Failure): void {
     this.#again.set(run, failure);
     this.pumpSoon();
   }
 
-  forget(run: Run): void {
+  forget(run: T): void {
     this.#again.delete(run);
     this.#queue.remove(run);
   }
 
   /** What to tell one whose time is up. */
-  tooLate(run: Run): Failure {
+  tooLate(run: T): Failure {
     return this.#again.get(run) ?? this.#full();
   }
 

@@ -47,7 +47,7 @@ export class Pool {
   /** Null leaves the choice to the load. */
   readonly #affinity: Affinity | null;
   readonly #budget = new RetryBudget();
-  readonly #line: Line;
+  readonly #line: Line<Run>;
   readonly #host = this.#hostOfRuns();
   readonly #runs = new Set<Run>();
   readonly #onIdle: (() => void)[] = [];
