@@ -13,6 +13,8 @@ export interface Program {
   readonly ipc?: boolean;
   /** Gets a copy of what it prints. */
   readonly logFile?: string;
+  /** Is told what it prints, as it comes. */
+  readonly heard?: (text: string) => void;
   /** What it prints on stdout goes nowhere. */
   readonly isSilent?: boolean;
   /** How long SIGTERM may take before SIGKILL. */
@@ -86,7 +88,7 @@ function start(program: Program, lost: (error: Error) => void): Child {
   const group = child.pid;
   if (group !== undefined) groups.add(group);
   let asked = false;
-  const tail = keepTail(child, program.logFile);
+  const tail = keepTail(child, program);
   const ended = new Promise<Error>((resolve) => {
     child.once("error", (error) => resolve(new Error(`${name} did not start: ${error.message}`)));
     child.once("exit", (code, signal) => resolve(new Error(`${name} ended (${signal ?? `exit ${code}`})${tail()}`)));
@@ -130,13 +132,14 @@ function start(program: Program, lost: (error: Error) => void): Child {
 }
 
 /** Drains both outputs, or the child would block, and keeps the end for an error message. */
-function keepTail(child: ChildProcess, logFile: string | undefined): () => string {
+function keepTail(child: ChildProcess, { logFile, heard }: Program): () => string {
   let text = "";
   const log = logFile === undefined ? null : createWriteStream(logFile, { flags: "a" });
   for (const stream of [child.stdout, child.stderr]) {
     stream?.setEncoding("utf8").on("data", (piece: string) => {
       text = (text + piece).slice(-TAIL_CHARS);
       log?.write(piece);
+      heard?.(piece);
     });
   }
   return () => {

@@ -16,6 +16,7 @@ export interface Given {
   /** Seconds. */
   readonly drain: number;
   readonly front?: true;
+  readonly bundle?: string;
   readonly inspect?: number;
 }
 
@@ -51,6 +52,7 @@ export function edgeCommand(environment: NodeJS.ProcessEnv): Command {
     .option("--env-file <file>", "variables, as in config/cloud/edge.env; what is set already stays");
   for (const one of OPTIONS) program.addOption(one);
   program
+    .option("--bundle <folder>", "a bundle that is there already, instead of building one")
     .option("--inspect <port>", "open the Worker to Chrome DevTools", port)
     .addHelpText(
       "after",

@@ -66,7 +66,7 @@ if (process.send !== undefined) process.on("disconnect", () => void stop(0));
 
 try {
   edge = await startEdge({
-    bundle: await buildWorker(),
+    bundle: given.bundle === undefined ? await buildWorker() : resolve(given.bundle),
     state: resolve(given.state),
     settings,
     host: given.host,

@@ -32,6 +32,10 @@ export interface StackOptions {
   readonly fleet?: readonly string[];
   /** Engines that the connector's pools use; by default half of the chat engines for each chat model. */
   readonly slots?: number;
+  /** Another connector than the one of this tree. */
+  readonly connectorProgram?: string;
+  /** Is told what each part prints. */
+  readonly heard?: (part: string, text: string) => void;
   /** Ids of the connectors. */
   readonly connectors?: readonly string[];
   /** Where a connector dials instead of the edge itself: a road that a test can break. */
@@ -73,6 +77,7 @@ export async function startStack(crew: Crew, options: StackOptions): Promise<Sta
       ipc: true,
       graceMs: 5_000,
       logFile: join(directory, `${name}.log`),
+      ...(options.heard === undefined ? {} : { heard: (text: string) => options.heard?.(name, text) }),
       ...(env === undefined ? {} : { env: { ...process.env, ...env } }),
     });
 
@@ -108,7 +113,13 @@ export async function startStack(crew: Crew, options: StackOptions): Promise<Sta
     }),
   );
   const startConnector = async (index: number): Promise<Child> => {
-    const args = [CONNECTOR, "run", "--config", configs[index]!, ...(options.connectorArgs ?? [])];
+    const args = [
+      options.connectorProgram ?? CONNECTOR,
+      "run",
+      "--config",
+      configs[index]!,
+      ...(options.connectorArgs ?? []),
+    ];
     const ca = options.uplinkCa ?? options.ca;
     const env = ca === undefined ? undefined : { NODE_EXTRA_CA_CERTS: ca };
     const child = start(connectors[index]!, args, env);
