@@ -95,7 +95,9 @@ export class TraceTarget implements SpanProcessor {
    * @param content characters of prompt and answer in it.
    */
   openTrace(spans: number, content: number): boolean {
-    const hasRoom = this.#queued + spans <= QUEUED_SPANS && this.#queuedContent + content <= QUEUED_CONTENT;
+    // Who has not taken the last batch gets one to try, and no more work is made for him.
+    const most = this.#isIll ? BATCH_SPANS : QUEUED_SPANS;
+    const hasRoom = this.#queued + spans <= most && this.#queuedContent + content <= QUEUED_CONTENT;
     this.#isTaking = hasRoom && !this.#isPaused();
     if (!this.#isTaking) this.#dropped += spans;
     return this.#isTaking;

@@ -230,16 +230,20 @@ describe("a collector that does not take traces", () => {
     many(exchange, 100);
     expect(status()).toMatchObject({ dropped: 100 * SPANS, queued: 0 });
 
+    // One batch is tried, and nothing else is made meanwhile.
     clock.now += 5_000;
-    exchange();
-    await until(() => status().failed === 2 * SPANS);
+    many(exchange, 100);
+    expect(status().queued).toBe(63);
+    await until(() => status().failed === SPANS + 63);
     expect(logged).toHaveLength(1);
 
     clock.now += 5_000;
     collector.manner = "take";
     exchange();
     await until(() => status().sent === SPANS);
-    expect(logged.at(-1)).toEqual({ level: "info", fields: { target: "otlp", lost_spans: 102 * SPANS } });
+    expect(logged.at(-1)).toEqual({ level: "info", fields: { target: "otlp", lost_spans: 201 * SPANS } });
+    many(exchange, 100);
+    expect(status().queued).toBe(100 * SPANS);
   });
 
   test("delays the end by no more than a moment, though it never answers", async () => {
