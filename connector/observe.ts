@@ -5,8 +5,9 @@
 //
 //   opened                     OPEN was accepted; the body is on its way
 //   begun                      the body is whole; the wait for an upstream begins
-//   ( sending  lost? )*        one attempt at `upstream`; it may be lost before its head, and another may follow
-//   answering                  the engine's status is known and the attempt is committed
+//   ( sending  lost? )*        one attempt at `upstream`; it may be lost before its head, and another may follow. Parts of
+//                              one request may be at several upstreams at once
+//   answering                  the engine's status is known, and nothing is tried again
 //   passing*                   bytes for the client, as the dialect has made them
 //   ended                      END is known; nothing follows
 //
@@ -49,7 +50,7 @@ export interface Observer {
   /** @returns headers to be set on this attempt, over the client's own. Names in lower case. */
   sending?(run: Observed, at: number): HeaderPairs | undefined;
   /** @param reason a Loss, as connector/upstream/retry.ts names them: `connect`, `refused`, `silent`, … */
-  lost?(run: Observed, reason: string, at: number): void;
+  lost?(run: Observed, reason: string, at: number, upstream: string): void;
   /** @param status the engine's own. */
   answering?(run: Observed, status: number, at: number): void;
   /** The only call for each chunk. */

@@ -61,6 +61,20 @@ export interface ConnectorStatus {
   readonly sockets: readonly SocketStatus[];
   readonly pools: readonly PoolStatus[];
   readonly exchanges: ExchangeCounts;
+  /** One for each place that traces go to. */
+  readonly traces: readonly TraceCounts[];
+}
+
+/** In spans. */
+export interface TraceCounts {
+  readonly name: string;
+  readonly sent: number;
+  /** Not taken by the collector. */
+  readonly failed: number;
+  /** No room, or in the pause after a failure: never made. */
+  readonly dropped: number;
+  /** They wait or are on their way. */
+  readonly queued: number;
 }
 
 export interface ExchangeCounts {

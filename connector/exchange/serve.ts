@@ -26,7 +26,7 @@ export interface Engine {
     handler: {
       onStart(upstream: string, attempt: number): void;
       headers(): HeaderPairs | undefined;
-      onLost(reason: string): void;
+      onLost(reason: string, upstream: string): void;
       onHead(status: number, headers: HeaderPairs): void;
       onData(chunk: Uint8Array): boolean;
       onEnd(): void;
@@ -130,9 +130,9 @@ export class Serving implements Service, Observed {
         deadline: this.openedAt + open.deadline_ms,
       },
       {
-        onStart: (upstream, attempt) => this.#onStart(upstream, attempt),
+        onStart: (upstream) => this.#onStart(upstream),
         headers: () => this.#observer?.sending?.(this, this.#now()),
-        onLost: (reason) => this.#observer?.lost?.(this, reason, this.#now()),
+        onLost: (reason, upstream) => this.#observer?.lost?.(this, reason, this.#now(), upstream),
         onHead: (status, headers) => this.#onHead(status, headers),
         onData: (chunk) => this.#onData(chunk),
         onEnd: () => this.#onEnd(),
@@ -180,10 +180,10 @@ export class Serving implements Service, Observed {
     if (this.#isEvents) this.#exchange.data(text.encode(": keep-alive\n\n"));
   }
 
-  #onStart(upstream: string, attempt: number): void {
+  #onStart(upstream: string): void {
     this.startedAt ??= this.#now();
     this.upstream = upstream;
-    this.attempts = attempt;
+    this.attempts += 1;
   }
 
   #onHead(status: number, headers: HeaderPairs): void {

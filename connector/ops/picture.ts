@@ -47,6 +47,12 @@ const GAUGES: readonly (readonly [string, string, readonly string[], Rows])[] = 
     [],
     (status) => [[status.exchanges.retained_bytes]],
   ],
+  [
+    "trace_spans_queued",
+    "Spans that wait or are on their way.",
+    ["target"],
+    ({ traces }) => traces.map(({ name: target, queued }): Row => [queued, { target }]),
+  ],
   ["queue_depth", "Requests that wait for a slot.", ["model"], (status) => perPool(status, ({ queued }) => queued)],
   [
     "slots",
@@ -102,6 +108,17 @@ const COUNTERS: typeof GAUGES = [
       [resumed, { outcome: "resumed" }],
       [lost, { outcome: "lost" }],
     ],
+  ],
+  [
+    "trace_spans_total",
+    "Spans by what became of them: sent, failed (not taken) or dropped (never made, for want of room).",
+    ["target", "outcome"],
+    ({ traces }) =>
+      traces.flatMap(({ name: target, sent, failed, dropped }): Row[] => [
+        [sent, { target, outcome: "sent" }],
+        [failed, { target, outcome: "failed" }],
+        [dropped, { target, outcome: "dropped" }],
+      ]),
   ],
   ["retries_total", "Requests sent again.", ["model"], (status) => perPool(status, ({ retries }) => retries)],
   [

@@ -24,8 +24,8 @@ export interface Attempt {
   readonly spanId: string;
   /** An origin. */
   readonly upstream: string;
-  /** From 1. */
-  readonly number: number;
+  /** Attempts that were lost before it. */
+  readonly resends: number;
   readonly startedAt: number;
   endedAt: number | null;
   /** How it was lost. */
@@ -95,12 +95,12 @@ export function exchangeAttributes(run: Observed, end: End, name: string, wanted
 }
 
 export function attemptAttributes(run: Observed, attempt: Attempt, name: string, wanted: Wanted): Attributes {
-  const { upstream, number, reason, status } = attempt;
+  const { upstream, resends, reason, status } = attempt;
   const said = commonAttributes(run, name, wanted);
   said["http.request.method"] = run.open.method;
   said["url.path"] = run.open.path;
   if (wanted.places) Object.assign(said, placeOf(upstream));
-  if (number > 1) said["http.request.resend_count"] = number - 1;
+  if (resends > 0) said["http.request.resend_count"] = resends;
   if (status !== null) said["http.response.status_code"] = status;
   if (reason !== null) said["error.type"] = reason;
   return said;

@@ -7,6 +7,7 @@ import type { Attributes } from "@opentelemetry/api";
 import { type ExportResult, ExportResultCode } from "@opentelemetry/core";
 import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-http";
 import { BatchSpanProcessor, type ReadableSpan, type SpanProcessor } from "@opentelemetry/sdk-trace";
+import type { TraceCounts } from "../status.ts";
 import { WORDS } from "./trace-attributes.ts";
 
 /** Spans that wait or are on their way. */
@@ -35,18 +36,6 @@ export interface TargetOptions {
     info(fields: object, message: string): void;
     warn(fields: object, message: string): void;
   };
-}
-
-/** Since the start, in spans. For metrics. */
-export interface TargetStatus {
-  readonly name: string;
-  readonly sent: number;
-  /** Not taken by the collector. */
-  readonly failed: number;
-  /** No room, or in the pause after a failure: never made. */
-  readonly dropped: number;
-  /** They wait or are on their way. */
-  readonly queued: number;
 }
 
 export class TraceTarget implements SpanProcessor {
@@ -107,7 +96,7 @@ export class TraceTarget implements SpanProcessor {
     this.#isTaking = false;
   }
 
-  status(): TargetStatus {
+  status(): TraceCounts {
     return {
       name: this.#options.name,
       sent: this.#sent,

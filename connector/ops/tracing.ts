@@ -15,6 +15,7 @@ import type { HeaderPairs } from "../../shared/headers.ts";
 import type { End } from "../../shared/wire/messages.ts";
 import type { TracingConfig } from "../config-tracing.ts";
 import type { Observed, Observer } from "../observe.ts";
+import type { TraceCounts } from "../status.ts";
 import {
   type Attempt,
   attemptAttributes,
@@ -28,7 +29,7 @@ import {
   WORDS,
 } from "./trace-attributes.ts";
 import { answerOf, type Content, promptOf, StreamContent } from "./trace-content.ts";
-import { type TargetOptions, type TargetStatus, TraceTarget } from "./trace-target.ts";
+import { type TargetOptions, TraceTarget } from "./trace-target.ts";
 import { readTraceParent, TRACEPARENT, TRACESTATE, type TraceParent, traceParentOf } from "./traceparent.ts";
 
 /** What waits is sent at the end, for so long. */
@@ -97,7 +98,7 @@ export class Tracing implements Observer {
     return this.#running.get(run)?.traceId;
   }
 
-  status(): TargetStatus[] {
+  status(): TraceCounts[] {
     return this.#targets.map((target) => target.status());
   }
 
@@ -138,7 +139,7 @@ export class Tracing implements Observer {
     attempts.push({
       spanId,
       upstream: run.upstream ?? "",
-      number: run.attempts,
+      resends: attempts.filter(({ endedAt }) => endedAt !== null).length,
       startedAt: at,
       endedAt: null,
       reason: null,
@@ -150,16 +151,20 @@ export class Tracing implements Observer {
     return headers;
   }
 
-  lost(run: Observed, reason: string, at: number): void {
-    const attempt = this.#running.get(run)?.attempts.at(-1);
+  lost(run: Observed, reason: string, at: number, upstream: string): void {
+    // Parts of one request may run at several upstreams at once.
+    const attempt = this.#running
+      .get(run)
+      ?.attempts.findLast((one) => one.upstream === upstream && one.endedAt === null);
     if (attempt === undefined) return;
     attempt.reason = reason;
     attempt.endedAt = at;
   }
 
   answering(run: Observed, status: number): void {
-    const attempt = this.#running.get(run)?.attempts.at(-1);
-    if (attempt !== undefined) attempt.status = status;
+    const open = this.#running.get(run)?.attempts.filter(({ endedAt }) => endedAt === null) ?? [];
+    // Which of several parts was refused is not told.
+    if (open.length === 1 || status < 400) for (const attempt of open) attempt.status = status;
   }
 
   ended(run: Observed, end: End, at: number): void {
@@ -196,8 +201,8 @@ export class Tracing implements Observer {
     queue.end(run.startedAt ?? at);
 
     for (const attempt of attempts) {
-      // Of the one that was not lost, what the exchange came to; of an engine's own refusal its status.
-      if (attempt === attempts.at(-1)) attempt.reason ??= isRefusal(attempt) ? String(attempt.status) : error;
+      // Of those that were not lost, what the exchange came to; of an engine's own refusal its status.
+      if (attempt.endedAt === null) attempt.reason ??= isRefusal(attempt) ? String(attempt.status) : error;
       const span = this.#span(attempt.spanId, run.open.method, SpanKind.CLIENT, attempt.startedAt, inside);
       span.setAttributes(attemptAttributes(run, attempt, name, wanted));
       if (attempt.reason !== null) span.setStatus({ code: SpanStatusCode.ERROR, message: attempt.reason });

@@ -55,10 +55,17 @@ export class Troubles {
   }
 }
 
-/** ` (pool m, detail …)` */
+/** Of an exchange's line what says where and why. Whose it was, and what it cost, is not for here. */
+const OF_AN_EXCHANGE: ReadonlySet<string> = new Set(["request_id", "pool", "upstream", "attempts", "code", "detail"]);
+
+/** ` (pool m, detail …)`. Of an error only its name: its words may quote a prompt, as in the log itself. */
 function tell(fields: object): string {
+  const isExchange = "request_id" in fields;
   const parts = Object.entries(fields)
-    .filter(([, value]) => value !== undefined && value !== "")
-    .map(([name, value]) => `${name} ${value instanceof Error ? value.message : String(value)}`);
+    .filter(
+      ([name, value]) =>
+        value !== undefined && value !== null && value !== "" && (!isExchange || OF_AN_EXCHANGE.has(name)),
+    )
+    .map(([name, value]) => `${name} ${value instanceof Error ? value.name : String(value)}`);
   return parts.length === 0 ? "" : ` (${parts.join(", ")})`;
 }

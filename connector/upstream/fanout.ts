@@ -69,8 +69,6 @@ class Whole implements Running {
   #turn = 0;
   /** A part that is the whole answer: it was refused. */
   #sole: Part | null = null;
-  /** Set on the attempts of all parts. */
-  #headers: HeaderPairs | undefined;
   #hasHead = false;
   /** The reader takes more. */
   #isOpen = true;
@@ -110,21 +108,17 @@ class Whole implements Running {
     });
   }
 
-  /** The attempts of the first part are told as those of the whole: of several at once nobody could make sense. */
+  /** The attempts of all parts are told, several at once. */
   #handlerOf(part: Part, index: number): UpstreamHandler {
-    const isFirst = index === 0;
     return {
       onStart: (upstream, attempt) => {
         part.phase = "sent";
-        if (isFirst) this.#handler.onStart(upstream, attempt);
+        if (!this.#isOver) this.#handler.onStart(upstream, attempt);
       },
-      headers: () => {
-        if (isFirst) this.#headers = this.#handler.headers?.();
-        return this.#headers;
-      },
-      onLost: (reason) => {
+      headers: () => (this.#isOver ? undefined : this.#handler.headers?.()),
+      onLost: (reason, upstream) => {
         part.phase = "waiting";
-        if (isFirst) this.#handler.onLost?.(reason);
+        if (!this.#isOver) this.#handler.onLost?.(reason, upstream);
         this.#resumeParts();
       },
       onHead: (status, headers) => this.#onHead(part, index, status, headers),

@@ -15,12 +15,12 @@ export interface UpstreamRequest {
 
 /** Hears of one request. Anything here may be called before `serve` has returned, and nothing after `abort`. */
 export interface UpstreamHandler {
-  /** An upstream was chosen and the request is being sent (again after each retry). `attempt` from 1. */
+  /** An upstream was chosen and the request, or a part of it, is being sent (again after each retry). `attempt` from 1. */
   onStart(upstream: string, attempt: number): void;
   /** After `onStart`: headers to be set on this attempt, over the request's own. */
   headers?(): HeaderPairs | undefined;
-  /** The attempt is lost before its head and holds no slot any more; another may follow. `reason` as retry.ts names it. */
-  onLost?(reason: string): void;
+  /** The attempt is lost before its head; the request holds no slot and may be sent again. `reason` as retry.ts names it. */
+  onLost?(reason: string, upstream: string): void;
   /** Status and headers of the attempt that is committed: no retry after this. */
   onHead(status: number, headers: HeaderPairs): void;
   /** false = stop reading until `resume` is called. What is already read may still come. */

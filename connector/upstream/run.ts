@@ -151,7 +151,7 @@ export class Run implements Running, Ticket {
     this.#losses.set(loss, this.lossesOf(loss) + 1);
     // A stale connection says nothing of the upstream.
     if (loss !== "stale") this.excluded.add(index);
-    this.#handler.onLost?.(loss);
+    this.#handler.onLost?.(loss, this.#host.nameOf(index));
     const failure = this.#host.lost(this, index, loss, cause);
     if (failure !== null) this.fail(failure);
   }

@@ -20,7 +20,7 @@ afterAll(async () => {
 });
 
 const stack = useStack({
-  fleet: ["--chat", "0x4", "--embed", "0x1", "--tokens-per-second", "200", "--first-token-ms", "20", "--slots", "1"],
+  fleet: ["--chat", "0x4", "--embed", "0x2", "--tokens-per-second", "200", "--first-token-ms", "20", "--slots", "1"],
   slots: 1,
   config: () => `queue: { size: 0 }
 tracing:
@@ -215,6 +215,25 @@ test("an embedding is traced by its tokens, without its vectors", async () => {
   expect(exchange.name).toBe("embeddings heartcode-embed");
   expect(exchange.attributes["gen_ai.usage.input_tokens"]).toBe(data.usage.prompt_tokens);
   expect(exchange.attributes).not.toHaveProperty("gen_ai.output.messages");
+});
+
+test("an embedding that is split has a span for each part", async () => {
+  const client = new OpenAI({ apiKey: KEY, baseURL: `${stack().url}/v1` });
+  const input = Array.from({ length: 100 }, (_, i) => `text ${i}`);
+  const { request_id } = await client.embeddings.create({ model: "heartcode-embed", input }).withResponse();
+  const spans = await operators.traceOf(request_id!, 4);
+  expect(kindsOf(spans)).toEqual(["server", "internal", "client", "client"]);
+  const parts = spans.slice(2);
+  expect(parts.map(({ attributes }) => attributes["server.port"]).toSorted()).toEqual(stack().embedPorts.toSorted());
+  for (const part of parts) {
+    expect(part).toMatchObject({ status: "unset", parentSpanId: spans[0]!.spanId });
+    expect(part.attributes).toMatchObject({ "http.response.status_code": 200 });
+    expect(part.attributes).not.toHaveProperty("http.request.resend_count");
+  }
+  const told = (await new Engines(stack().embedPorts).states())
+    .flatMap(({ last_requests }) => last_requests)
+    .map(({ headers }) => headers.traceparent);
+  for (const { traceId, spanId } of parts) expect(told).toContain(`00-${traceId}-${spanId}-01`);
 });
 
 test("collectors that hang cost no answer, and hold up neither the exchanges nor the end", async () => {

@@ -85,7 +85,7 @@ describe("an observer", () => {
     const sent = later(10);
     sent.onStart("http://a:1", 1);
     expect(sent.headers()).toEqual([["traceparent", "attempt-1"]]);
-    later(5).onLost("refused");
+    later(5).onLost("refused", "http://a:1");
     later(1).onStart("http://b:1", 2);
     expect(sent.headers()).toEqual([["traceparent", "attempt-2"]]);
     later(20).onHead(200, [["content-type", "application/json"]]);

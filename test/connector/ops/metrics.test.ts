@@ -99,6 +99,8 @@ describe("metrics", () => {
       [`upstreams{${SFW},state="down"}`, 1],
       [`slots{${SFW}}`, 4],
       [`ejections_total{${SFW}}`, 1],
+      ['trace_spans_total{target="otlp",outcome="dropped"}', 3],
+      ['trace_spans_queued{target="otlp"}', 2],
     ];
     for (const [name, value] of expected)
       expect([name, samples.get(`heartcode_connector_${name}`)]).toEqual([name, value]);

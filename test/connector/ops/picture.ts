@@ -39,5 +39,6 @@ export const picture = (changes: Partial<ConnectorStatus> = {}): ConnectorStatus
   sockets: [socket(), socket({ shard: 1 })],
   pools: [pool()],
   exchanges: { running: 3, undelivered: 1, retained_bytes: 2_048, resumed: 7, lost: 1 },
+  traces: [{ name: "otlp", sent: 90, failed: 6, dropped: 3, queued: 2 }],
   ...changes,
 });

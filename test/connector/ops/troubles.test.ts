@@ -14,5 +14,21 @@ test("what a log says in earnest is remembered, newest first, and never more tha
   expect(said).toHaveLength(32);
   expect(troubles.rows).toHaveLength(20);
   expect(troubles.rows[0]).toEqual({ at: 31, level: "error", what: "x".repeat(300) });
-  expect(troubles.rows[1]).toEqual({ at: 30, level: "warn", what: "lost (shard 30, err cut)" });
+  expect(troubles.rows[1]).toEqual({ at: 30, level: "warn", what: "lost (shard 30, err Error)" });
+});
+
+test("an exchange that failed is told by its place and its reason, and not by its owner", () => {
+  const troubles = new Troubles(() => 1);
+  const say = () => {};
+  const log = troubles.watch({ isLevelEnabled: () => true, debug: say, info: say, warn: say, error: say });
+  const line = {
+    request_id: "req_1",
+    tenant: "0123456789abcdef",
+    tier: "free",
+    pool: "p",
+    upstream: null,
+    code: "queue_full",
+  };
+  log.warn(line, "exchange");
+  expect(troubles.rows[0]?.what).toBe("exchange (request_id req_1, pool p, code queue_full)");
 });
