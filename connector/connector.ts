@@ -9,6 +9,7 @@ import { ExchangeTable } from "./exchange/table.ts";
 import type { Observer } from "./observe.ts";
 import { type ExchangeLog, logExchanges } from "./ops/exchange-log.ts";
 import { together } from "./ops/observers.ts";
+import { openTracing } from "./ops/open-tracing.ts";
 import type { Tracing } from "./ops/tracing.ts";
 import type { ConnectorStatus } from "./status.ts";
 import { Translations } from "./translations.ts";
@@ -70,7 +71,7 @@ export class Connector {
   ): Promise<Connector> {
     const identity = await loadIdentity(config.edge.id, config.edge.keyFile);
     const instance = randomUUID();
-    const tracing = await openTracing(config, instance, log);
+    const tracing = await openTracing(config.tracing, { version: VERSION, instance, log });
     return new Connector(config, log, identity, events, watchers, instance, tracing);
   }
 
@@ -287,11 +288,4 @@ export class Connector {
   #every(ms: number, work: () => void): void {
     this.#timers.push(setInterval(work, ms));
   }
-}
-
-/** OpenTelemetry is loaded only for who traces: it would double the time and memory of a start. */
-async function openTracing({ tracing }: Config, instance: string, log: ExchangeLog): Promise<Tracing | undefined> {
-  if (tracing === undefined) return undefined;
-  const { Tracing: Opened } = await import("./ops/tracing.ts");
-  return new Opened({ config: tracing, version: VERSION, instance, now: Date.now, chance: Math.random, log });
 }

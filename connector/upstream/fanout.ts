@@ -108,6 +108,7 @@ class Whole implements Running {
     });
   }
 
+  /** The attempts of all parts are told, several at once. */
   #handlerOf(part: Part, index: number): UpstreamHandler {
     return {
       onStart: (upstream, attempt) => {
