@@ -90,7 +90,8 @@ async function askUntilSick(body: object = {}): Promise<Answer[]> {
 describe("an engine", () => {
   test("that crashes is not noticed: others answer, it gets nothing more, and it comes back by a probe", async () => {
     await engines.fault({ refuse: true }, [sick]);
-    expect(await askMany(20)).toEqual(all(20));
+    // No more at once than the budget of a quiet pool lets try again.
+    expect(await askMany(8)).toEqual(all(8));
     await until(async () => (await states())[0] === "down");
     const [before] = await seen();
     expect(await askMany(12)).toEqual(all(12));
@@ -180,7 +181,7 @@ describe("an engine", () => {
 
 describe("a pool", () => {
   test("of engines that all fail is not finished off: a fifth is sent twice, and half is never ejected", async () => {
-    const REQUESTS = 60;
+    const REQUESTS = 160;
     await engines.fault({ status: 500 });
     const before = (await seen()).reduce((sum, one) => sum + one, 0);
     const begun = Date.now();

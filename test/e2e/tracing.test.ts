@@ -178,7 +178,7 @@ describe("what goes wrong", () => {
 
   test("an attempt that is lost and one that follows are two, with two spans for the engines to go on with", async () => {
     const lame = stack().chatPorts[0]!;
-    await new Engines([lame]).fault({ reset_before_head: true, count: 1 });
+    await new Engines([lame]).fault({ status: 500, count: 1 });
     let spans: TakenSpan[] = [];
     // Which of two idle engines is first is not ours to say.
     for (let turn = 0; turn < 20 && spans.length !== 4; turn += 1) {
@@ -189,7 +189,7 @@ describe("what goes wrong", () => {
     expect(kindsOf(spans)).toEqual(["server", "internal", "client", "client"]);
     const [exchange, , lost, good] = spans as [TakenSpan, TakenSpan, TakenSpan, TakenSpan];
     expect(exchange.status).toBe("unset");
-    expect(lost).toMatchObject({ status: "error", attributes: { "server.port": lame, "error.type": "reset" } });
+    expect(lost).toMatchObject({ status: "error", attributes: { "server.port": lame, "error.type": "error" } });
     expect(good).toMatchObject({ status: "unset", attributes: { "http.request.resend_count": 1 } });
     expect(good.start).toBeGreaterThanOrEqual(lost.end);
   });
