@@ -1,4 +1,5 @@
-// Large embedding inputs through the whole product: split over the engines by the connector, one answer for the SDK.
+// What a pool makes of several engines, through the whole product: large embedding inputs are split over them and are one
+// answer for the SDK, and a conversation stays where it was read before.
 import { connect } from "node:net";
 import OpenAI, { BadRequestError, InternalServerError } from "openai";
 import { afterEach, beforeAll, describe, expect, test } from "vitest";
@@ -7,7 +8,7 @@ import { Engines, until, useStack } from "../support/stack.ts";
 
 const ENGINES = 4;
 const stack = useStack({
-  fleet: ["--chat", "0x2", "--embed", `0x${ENGINES}`, "--dimensions", "256", "--context", "512"],
+  fleet: ["--chat", "0x8", "--embed", `0x${ENGINES}`, "--dimensions", "256", "--context", "512"],
   edge: { AUTH_MODE: "master-key", MASTER_KEY: "test-master-key" },
 });
 
@@ -155,4 +156,57 @@ test("a client that leaves frees every engine", async () => {
   socket.resetAndDestroy();
   await until(async () => (await engines.sum("slots_busy")) === 0);
   expect(await engines.sum("cancelled")).toBe(before + ENGINES);
+});
+
+describe("a conversation", () => {
+  const user = (content: string) => ({ role: "user" as const, content });
+  let chat: Engines;
+  beforeAll(() => {
+    chat = new Engines(stack().chatPorts.slice(0, ENGINES));
+  });
+
+  /** The engine that has been asked. */
+  async function place(work: () => Promise<unknown>): Promise<number> {
+    const before = await chat.states();
+    await work();
+    const asked = (await chat.states()).map(({ requests }, i) => requests - before[i]!.requests);
+    expect(asked.toSorted()).toEqual([0, 0, 0, 1]);
+    return asked.indexOf(1);
+  }
+  const create = (messages: OpenAI.ChatCompletionMessageParam[]) =>
+    client.chat.completions.create({ model: "heartcode-default", messages, max_tokens: 4 });
+
+  test("stays with one engine while it grows, and different ones go to different engines", async () => {
+    const places = new Set<number>();
+    for (let i = 0; i < 16; i += 1) {
+      const messages: OpenAI.ChatCompletionMessageParam[] = [
+        { role: "system", content: "Be brief." },
+        user(`Topic ${i}`),
+      ];
+      const first = await place(() => create(messages));
+      messages.push({ role: "assistant", content: "Well." }, user("Go on."));
+      expect(await place(() => create(messages))).toBe(first);
+      places.add(first);
+    }
+    // Sixteen on fewer than three of four engines: once in ten million.
+    expect(places.size).toBeGreaterThan(2);
+  });
+
+  test("of a completion stays too", async () => {
+    const prompt = "Once upon a time there was a lantern. ".repeat(20);
+    const complete = (text: string) => () =>
+      client.completions.create({ model: "heartcode-default", prompt: text, max_tokens: 4 });
+    const first = await place(complete(prompt));
+    expect(await place(complete(`${prompt} It went out.`))).toBe(first);
+  });
+
+  test("goes elsewhere when its engine is away", async () => {
+    const messages = [user("Where are you?")];
+    const first = await place(() => create(messages));
+    await chat.fault({ loading: true }, [chat.ports[first]!]);
+    // Its refusal is seen by nobody.
+    await create(messages);
+    expect(await place(() => create(messages))).not.toBe(first);
+    await chat.fault({});
+  });
 });
