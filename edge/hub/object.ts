@@ -229,7 +229,7 @@ export abstract class HubObject<Env> extends DurableObject<Env> {
 
   /** One timer for all deadlines, and none while nothing runs: a pending timer keeps the object in memory. */
   #tickWhileBusy(): void {
-    if (this.#ticking || (this.board.running === 0 && !this.board.settlement.isOwed)) return;
+    if (this.#ticking || !this.board.isBusy) return;
     this.#ticking = true;
     setTimeout(() => {
       this.#ticking = false;
