@@ -49,8 +49,7 @@ async function survive(harm: () => void, isFound: () => Promise<boolean>): Promi
   await engines.fault({});
   // These find out that one does not accept any more; none of them may fail for it.
   const more = Array.from({ length: 10 }, chat);
-  // The hub's longest deadline: a socket that is silent for 45 s.
-  await until(isFound, 50_000);
+  await until(isFound, 30_000);
   const statuses = (await Promise.all([...answers, ...more])).map((answer) => answer.status);
   expect(statuses.filter((status) => status !== 200)).toEqual([]);
 }
