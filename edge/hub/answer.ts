@@ -66,7 +66,10 @@ export class Answer implements Reader {
   async response(exchange: Exchange, extra: HeaderPairs): Promise<Response> {
     const head = await this.#started.promise;
     if (this.#isAgain) return new Response(null, { status: 503, headers: { [AGAIN_HEADER]: `${exchange.attempts}` } });
-    if (head === null) return failed({ ...(this.#failure ?? { code: "internal_error" }), headers: extra });
+    // What is resumed and turns out to have failed, with nothing left of it, is told as a failure and not as a stream that
+    // breaks: the Worker would take that for another loss, and resume it again and again.
+    const isSpent = this.#isResumed && this.#failure !== null && exchange.unread === 0;
+    if (head === null || isSpent) return failed({ ...(this.#failure ?? { code: "internal_error" }), headers: extra });
     // A status that forbids a body is no answer to any of our questions, and `new Response` would throw on it.
     if (head.status === 204 || head.status === 205 || head.status === 304) {
       this.#board.cancel(exchange);

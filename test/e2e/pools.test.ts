@@ -141,6 +141,15 @@ describe("a part", () => {
   });
 });
 
+test("an answer of one engine that breaks off in its body is a broken connection too, and not an endless one", async () => {
+  await engines.fault({ truncate_after_tokens: 0 });
+  for (let i = 0; i < 3; i += 1) {
+    const asked = client.embeddings.create({ model, input: "hello" });
+    await expect(asked).rejects.not.toBeInstanceOf(InternalServerError);
+  }
+  await until(async () => (await engines.sum("slots_busy")) === 0);
+});
+
 test("a client that leaves frees every engine", async () => {
   await engines.fault({ hang_before_head: true });
   const before = await engines.sum("cancelled");
