@@ -5,6 +5,8 @@ import type { PublicFailure } from "./errors.ts";
 import type { HeaderPairs } from "./headers.ts";
 import type { Dialect, PoolReport } from "./wire/messages.ts";
 
+/** Of every header between Worker and hub. A client sees none of them. */
+export const HOP_PREFIX = "x-heartcode-";
 /** Carries an {@link ExchangeRequest} as JSON; the body of the call is the client's body, unless it is in {@link BODY_HEADER}. */
 export const EXCHANGE_HEADER = "x-heartcode-exchange";
 /** A small body in base64: a call without a body of its own costs the runtime a fifth to a third less (workerd 1.20261023). */
@@ -14,13 +16,8 @@ export const HEADER_BODY_BYTES = 8 * 1024;
 export const FAILURE_HEADER = "x-heartcode-failure";
 /** Instead of an answer: the connector was lost before it began, and the call is to be made again. How often it was opened so far. */
 export const AGAIN_HEADER = "x-heartcode-again";
-/** On a streamed answer: who serves it, so that it can be resumed. */
+/** On a streamed answer: who serves it, so that it can be resumed. Whatever else a hub tells beside an answer comes with it or fails. */
 export const CONNECTOR_HEADER = "x-heartcode-connector";
-/**
- * The status of a streamed answer until the Worker has read {@link CONNECTOR_HEADER}, where its own is. What has another status
- * below 400 is whole and goes to the client as it is: to look into its headers would cost the runtime a tenth of the call.
- */
-export const STREAMED_STATUS = 299;
 
 /** Who is asking, before the gate has looked. */
 export type Credentials =
@@ -189,23 +186,23 @@ export function readFailure(headers: { get(name: string): string | null }): Publ
   return value === null ? null : (JSON.parse(decodeURIComponent(value)) as PublicFailure);
 }
 
-/** Who serves a streamed answer, and what the client is to have for its status. */
+/** Who serves a streamed answer. */
 export interface Served {
   readonly connector: string;
   readonly instance: string;
+  /** What the client is to have for its status. */
   readonly status: number;
 }
 
-export function servedHeader({ connector, instance, status }: Served): [name: string, value: string] {
-  return [CONNECTOR_HEADER, JSON.stringify([connector, instance, status])];
+export function servedHeader({ connector, instance }: Omit<Served, "status">): [name: string, value: string] {
+  return [CONNECTOR_HEADER, JSON.stringify([connector, instance])];
 }
 
 /** Null for a whole answer. */
 export function readServed(answer: { status: number; headers: { get(name: string): string | null } }): Served | null {
-  if (answer.status !== STREAMED_STATUS) return null;
   const value = answer.headers.get(CONNECTOR_HEADER);
-  // An engine may have that status too.
   if (value === null) return null;
-  const [connector, instance, status] = JSON.parse(value) as [string, string, number];
+  // A hub of another version may put the status here, behind one that says no more than "streamed".
+  const [connector, instance, status = answer.status] = JSON.parse(value) as [string, string, number?];
   return { connector, instance, status };
 }

@@ -4,11 +4,11 @@ import { pickHeaders, REQUEST_HEADERS } from "../../shared/headers.ts";
 import {
   AGAIN_HEADER,
   BODY_HEADER,
-  CONNECTOR_HEADER,
   type Credentials,
   EXCHANGE_HEADER,
   type ExchangeRequest,
   HEADER_BODY_BYTES,
+  HOP_PREFIX,
   type ResumeRequest,
   readFailure,
   readServed,
@@ -126,16 +126,18 @@ function answer(
 ): Response {
   const served = readServed(response);
   // A whole answer is ready to go: the hub has set every header.
-  if (served === null || response.body === null) return response;
+  if (served === null) return response;
   const { connector, instance, status } = served;
   const headers = new Headers(response.headers);
-  headers.delete(CONNECTOR_HEADER);
+  // What a hub says to the Worker, of any version, is not the client's.
+  for (const name of [...headers.keys()]) if (name.startsWith(HOP_PREFIX)) headers.delete(name);
   const isEvents = headers.get("content-type")?.startsWith("text/event-stream") === true;
   if (isEvents) {
     // `no-transform`: a compressed event stream stays in the encoder of whoever compresses it.
     headers.set("cache-control", "no-cache, no-transform");
     headers.set("x-accel-buffering", "no");
   }
+  if (response.body === null) return new Response(null, { status, headers });
   const body = resumable({
     first: response.body,
     reopen: (offset) =>
