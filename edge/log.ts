@@ -19,11 +19,30 @@ export interface RequestLine {
   readonly total_ms?: number | null;
   readonly prompt_tokens?: number | null;
   readonly completion_tokens?: number | null;
+  /** `engine` or `counted`; null: nobody has said. */
+  readonly usage_source?: string | null;
+  /** Tokens that the key has paid; null: not known yet, and another line will tell it. */
+  readonly charged?: number | null;
   readonly bytes?: number | null;
+}
+
+/** What an exchange has cost, where its own line could not tell it. */
+export interface SettledLine {
+  readonly request_id: string;
+  readonly charged: number;
+  /** END's word; `unserved`, `expired`: there was none. */
+  readonly outcome: string;
+  readonly prompt_tokens: number | null;
+  readonly completion_tokens: number | null;
+  readonly usage_source: string | null;
 }
 
 export function logRequest(line: RequestLine): void {
   console.log(JSON.stringify({ level: line.status >= 500 ? "warn" : "info", msg: "request", ...line }));
+}
+
+export function logSettled(line: SettledLine): void {
+  console.log(JSON.stringify({ level: "info", msg: "settled", ...line }));
 }
 
 /** A defect: what is told to nobody else. */

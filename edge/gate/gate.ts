@@ -115,8 +115,8 @@ export class Gate {
     this.#accounts.purge(digest);
   }
 
-  /** END of an exchange. @returns its lease, if this was what settled it. */
-  settle(end: End): Lease | null {
+  /** END of an exchange. @returns the tokens that it cost, if this was what settled it. */
+  settle(end: End): number | null {
     const lease = this.#books.lease(end.exchange);
     if (lease === undefined || lease.attempt !== end.attempt) return null;
     if (end.usage?.source === "engine") {
@@ -125,12 +125,16 @@ export class Gate {
     this.#totals.settled += 1;
     this.#totals.promptTokens += end.usage?.prompt_tokens ?? 0;
     this.#totals.completionTokens += end.usage?.completion_tokens ?? 0;
-    return this.#write(["settle", end.exchange, usedBy(end, lease), this.#options.now()]);
+    const used = usedBy(end, lease);
+    this.#write(["settle", end.exchange, used, this.#options.now()]);
+    return used;
   }
 
-  /** No engine has seen it: the tokens are given back, the request stays counted. */
-  unserved(id: string): void {
-    if (this.#books.has(id)) this.#write(["settle", id, 0, this.#options.now()]);
+  /** No engine has seen it: the tokens are given back, the request stays counted. @returns null: it was settled before. */
+  unserved(id: string): 0 | null {
+    if (!this.#books.has(id)) return null;
+    this.#write(["settle", id, 0, this.#options.now()]);
+    return 0;
   }
 
   /** A connector answers for it. From now on it costs what was reserved, if nobody ever says what it used. */
@@ -155,14 +159,23 @@ export class Gate {
     this.#journalRows += 1;
   }
 
-  /** To be called a few times a second while something runs, once more at rest, and when {@link nextExpiry} has come. */
-  tick(now: number, isResting: boolean): void {
-    for (const lease of this.#books.expired(now)) {
+  /**
+   * To be called a few times a second while something runs, once more at rest, and when {@link nextExpiry} has come.
+   * @returns the leases that ran out, and what each has cost.
+   */
+  tick(now: number, isResting: boolean): { id: string; tokens: number }[] {
+    const expired = this.#books.expired(now);
+    for (const lease of expired) {
       this.#totals.expired += 1;
       this.#totals.forfeited += lease.forfeit;
       this.#write(["settle", lease.id, lease.forfeit, now]);
     }
     this.commit();
+    this.#rest(now, isResting);
+    return expired.map(({ id, forfeit }) => ({ id, tokens: forfeit }));
+  }
+
+  #rest(now: number, isResting: boolean): void {
     const isDue = now - this.#checkpointAt >= CHECKPOINT_MS || this.#journalRows >= CHECKPOINT_ROWS;
     if (this.#journalRows === 0 || !(isDue || isResting)) return;
     const { store } = this.#options;

@@ -2,6 +2,7 @@
 import type { PublicFailure } from "../../shared/errors.ts";
 import type { HeaderPairs } from "../../shared/headers.ts";
 import type { ExchangeRequest, GateStatus } from "../../shared/hop.ts";
+import type { End } from "../../shared/wire/messages.ts";
 import type { SettlementEvents } from "./settlement.ts";
 
 /** What the gate says of a request. A denial is a value. */
@@ -16,10 +17,20 @@ export type Admission =
     }
   | { readonly failure: PublicFailure; readonly tier?: string; readonly tenant?: string };
 
-export interface HubGate extends Omit<SettlementEvents, "over"> {
+/** A lease that nobody has settled in time, and what it cost. */
+export interface Forfeit {
+  readonly id: string;
+  readonly tokens: number;
+}
+
+export interface HubGate extends Omit<SettlementEvents, "over" | "settle" | "unserved"> {
+  /** An END has come. @returns the tokens that it cost; null: it was settled before, or this is not the END that counts. */
+  settle(end: End): number | null;
+  /** It is over, and no connector has answered for it. @returns 0; null: it was settled before. */
+  unserved(id: string): 0 | null;
   admit(request: ExchangeRequest): Promise<Admission> | Admission;
-  /** @param isResting nothing runs: this may be the last call for long. */
-  tick(now: number, isResting: boolean): void;
+  /** @param isResting nothing runs: this may be the last call for long. @returns what nobody is waited for any more. */
+  tick(now: number, isResting: boolean): readonly Forfeit[];
   /** ms; when something runs out although nothing runs, or null. */
   nextExpiry(): number | null;
   status(now: number): GateStatus;

@@ -1,14 +1,16 @@
 // What of an exchange is worth a line. The hub writes it, because it alone knows who asked, what it cost and how it ended.
 import { ERRORS } from "../../shared/errors.ts";
 import type { ExchangeRequest } from "../../shared/hop.ts";
-import { logRequest } from "../log.ts";
+import { logRequest, logSettled } from "../log.ts";
 import type { Exchange } from "./exchange.ts";
-import type { Admission } from "./gatekeeper.ts";
+import type { Admission, Forfeit } from "./gatekeeper.ts";
+import type { Receipt } from "./receipts.ts";
 
 /** Clients that leave before their answer began; nginx's number for it. */
 const CLIENT_CLOSED = 499;
 
-export function logExchange(exchange: Exchange, now: number): void {
+/** @param charged null: not known yet. */
+export function logExchange(exchange: Exchange, charged: number | null, now: number): void {
   const { id, order, end, failure, head, openedAt } = exchange;
   const refused = failure === null ? null : (failure.status ?? ERRORS[failure.code].status);
   logRequest({
@@ -27,8 +29,26 @@ export function logExchange(exchange: Exchange, now: number): void {
     total_ms: now - openedAt + exchange.gateMs,
     prompt_tokens: end?.usage?.prompt_tokens ?? null,
     completion_tokens: end?.usage?.completion_tokens ?? null,
+    usage_source: end?.usage?.source ?? null,
+    charged,
     bytes: exchange.wanted,
   });
+}
+
+export function logReceipt({ id, charged, end }: Receipt): void {
+  logSettled({
+    request_id: id,
+    charged,
+    outcome: end?.outcome ?? "unserved",
+    prompt_tokens: end?.usage?.prompt_tokens ?? null,
+    completion_tokens: end?.usage?.completion_tokens ?? null,
+    usage_source: end?.usage?.source ?? null,
+  });
+}
+
+export function logForfeit({ id, tokens }: Forfeit): void {
+  const unknown = { prompt_tokens: null, completion_tokens: null, usage_source: null };
+  logSettled({ request_id: id, charged: tokens, outcome: "expired", ...unknown });
 }
 
 /** END's word, or ours where there is none. */

@@ -16,10 +16,11 @@ import { Answer, failed } from "./answer.ts";
 import type { Exchange, Order } from "./exchange.ts";
 import type { HubGate } from "./gatekeeper.ts";
 import { type Link, type LinkState, newLinkState, type Transport } from "./link.ts";
-import { logExchange, logRefusal, outcomeOf } from "./log.ts";
+import { logExchange, logForfeit, logReceipt, logRefusal, outcomeOf } from "./log.ts";
 import { ask, type LookupAnswer, type Question } from "./lookup.ts";
 import { Outcomes } from "./outcomes.ts";
 import { BODY_AHEAD_BYTES, pump } from "./pump.ts";
+import { Receipts } from "./receipts.ts";
 import { receive } from "./receive.ts";
 import { isLive } from "./roster.ts";
 import { Switchboard } from "./switchboard.ts";
@@ -30,6 +31,7 @@ export abstract class HubObject<Env> extends DurableObject<Env> {
   readonly #links = new WeakMap<WebSocket, Link>();
   readonly #exchangeMs: number;
   readonly #outcomes = new Outcomes();
+  readonly #receipts = new Receipts();
   #ticking = false;
   /** ms; the alarm that is set, as far as this life of the object knows. */
   #alarmAt: number | null = null;
@@ -42,12 +44,15 @@ export abstract class HubObject<Env> extends DurableObject<Env> {
     this.board = new Switchboard({
       shards: options.shards,
       events: {
-        settle: (end) => this.gate.settle(end),
-        unserved: (id) => this.gate.unserved(id),
+        settle: (end) => this.#receipts.note(end.exchange, this.gate.settle(end), end),
+        unserved: (id) => this.#receipts.note(id, this.gate.unserved(id), null),
         accepted: (id) => this.gate.accepted(id),
         orphaned: (id) => this.gate.orphaned(id),
         reopened: (id, attempt) => this.gate.reopened(id, attempt),
-        commit: () => this.gate.commit(),
+        commit: () => {
+          this.gate.commit();
+          for (const receipt of this.#receipts.rest()) logReceipt(receipt);
+        },
         over: (exchange) => this.#over(exchange),
       },
     });
@@ -113,7 +118,7 @@ export abstract class HubObject<Env> extends DurableObject<Env> {
   /** Leases that ran out while nothing else happened here. */
   override alarm(): void {
     this.#alarmAt = null;
-    this.gate.tick(Date.now(), this.board.running === 0);
+    this.#tickGate(Date.now());
     this.wakeForExpiry();
   }
 
@@ -145,7 +150,7 @@ export abstract class HubObject<Env> extends DurableObject<Env> {
     }
     if (request.signal.aborted) {
       // It left while its key was looked up.
-      this.gate.unserved(asked.id);
+      this.#receipts.note(asked.id, this.gate.unserved(asked.id), null);
       return failed({ code: "internal_error" });
     }
     const { tier, tenant, maxTokens } = admission;
@@ -175,7 +180,7 @@ export abstract class HubObject<Env> extends DurableObject<Env> {
   #over(exchange: Exchange): void {
     if (exchange.target === BACKEND) return;
     this.#outcomes.add(exchange.order?.dialect?.model ?? "resumed", outcomeOf(exchange));
-    logExchange(exchange, Date.now());
+    logExchange(exchange, this.#receipts.take(exchange.id), Date.now());
   }
 
   async #resume(request: Request, from: ResumeRequest): Promise<Response> {
@@ -236,10 +241,14 @@ export abstract class HubObject<Env> extends DurableObject<Env> {
       const now = Date.now();
       // First what runs: what it gives up is settled, and that is written down below.
       this.board.tick(now);
-      this.gate.tick(now, this.board.running === 0);
+      this.#tickGate(now);
       this.wakeForExpiry();
       this.#tickWhileBusy();
     }, TICK_MS);
+  }
+
+  #tickGate(now: number): void {
+    for (const forfeit of this.gate.tick(now, this.board.running === 0)) logForfeit(forfeit);
   }
 
   /** An alarm for the first lease that runs out: it outlives this object. One is enough, and each costs a write. */

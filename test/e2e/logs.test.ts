@@ -1,10 +1,14 @@
-// What the connector writes of the exchanges of real clients.
+// What both sides write of the exchanges of real clients.
 import { readFile } from "node:fs/promises";
 import OpenAI from "openai";
 import { expect, test } from "vitest";
 import { Engines, until, useStack } from "../support/stack.ts";
 
+let edgeSaid = "";
 const stack = useStack({
+  heard: (part, text) => {
+    if (part === "edge") edgeSaid += text;
+  },
   fleet: ["--chat", "0x4", "--embed", "0x1", "--tokens-per-second", "200", "--first-token-ms", "5"],
   connectorArgs: ["--log-level", "debug"],
 });
@@ -32,6 +36,18 @@ async function lineOf(requestId: string): Promise<Line> {
   });
   expect(found).toHaveLength(1);
   return found[0]!;
+}
+
+/** Lines of the edge, as soon as one tells what the exchange has cost. */
+async function edgeLinesOf(requestId: string): Promise<Line[]> {
+  let found: Line[] = [];
+  await until(async () => {
+    const whole = edgeSaid.split("\n").slice(0, -1);
+    const lines = whole.filter((line) => line.startsWith("{")).map((line): Line => JSON.parse(line));
+    found = lines.filter((line) => line.request_id === requestId);
+    return found.some(({ charged }) => typeof charged === "number");
+  });
+  return found;
 }
 
 const fetched = (body: object, signal: AbortSignal | null = null) =>
@@ -77,6 +93,32 @@ test("a client who leaves is an exchange that was cancelled, with what had been 
   expect(line).toMatchObject({ level: "info", outcome: "cancelled", status: 200, stream: true });
   expect(line.completion_tokens).toBeGreaterThan(0);
   expect(line.completion_tokens).toBeLessThan(900);
+});
+
+test("the edge's line of an answer tells what it cost", async () => {
+  const { data, request_id } = await client()
+    .chat.completions.create({ model: "heartcode-default", messages, max_tokens: 9 })
+    .withResponse();
+  const { prompt_tokens, completion_tokens, total_tokens } = data.usage!;
+  const usage = { prompt_tokens, completion_tokens, usage_source: "engine" };
+  expect(await edgeLinesOf(request_id!)).toMatchObject([{ msg: "request", ...usage, charged: total_tokens }]);
+});
+
+test("what a client who left has used is told by the edge when its connector has said it", async () => {
+  const leave = new AbortController();
+  const response = await fetched({ stream: true, max_tokens: 900 }, leave.signal);
+  await response.body!.getReader().read();
+  leave.abort();
+  const id = response.headers.get("x-request-id")!;
+  const [request, settled] = await edgeLinesOf(id);
+  expect(request).toMatchObject({ msg: "request", outcome: "cancelled", charged: null });
+  const { completion_tokens } = await lineOf(id);
+  expect(settled).toMatchObject({
+    msg: "settled",
+    outcome: "cancelled",
+    completion_tokens,
+    charged: completion_tokens,
+  });
 });
 
 test("an attempt that was lost is counted", async () => {
