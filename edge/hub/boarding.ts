@@ -33,6 +33,10 @@ export function sendResume(exchange: Exchange, link: Link, free: number, now: nu
   link.control(jsonFrame(FrameType.RESUME, exchange.channel, resume));
 }
 
+export function sendReset({ link, channel }: Exchange, code: string, retryable: boolean): void {
+  link?.control(jsonFrame(FrameType.RESET, channel, { code, retryable }));
+}
+
 /** A body that is no larger is kept as long as its exchange: it can be sent to another connector without a word to the Worker. */
 const KEPT_BODY_BYTES = 8 * 1024;
 
@@ -71,8 +75,7 @@ export function takeAnswer(links: Iterable<Link>, exchange: Exchange, max: numbe
   if (link === null || bytes.byteLength === 0) return bytes;
   const credit = link.inbox.consume(channel, bytes.byteLength, freeOn(links, link), now);
   if (exchange.end === null && credit !== null) link.control(credit);
-  const socket = link.inbox.socketCredit();
-  if (socket !== null) link.control(socket);
+  link.credit();
   link.flush();
   return bytes;
 }

@@ -1,5 +1,6 @@
 // The hub's end of one exchange: what has come of the answer, and where it stands. Knows no socket; the switchboard moves it.
 import type { ErrorCode, PublicFailure } from "../../shared/errors.ts";
+import type { ResumeRequest } from "../../shared/hop.ts";
 import type { End, Head, Open } from "../../shared/wire/messages.ts";
 import { Spool } from "../../shared/wire/spool.ts";
 import type { Link } from "./link.ts";
@@ -86,6 +87,15 @@ export class Exchange {
     this.base = resumed.offset;
     this.isStream = resumed.stream;
     this.attempts = attempts;
+  }
+
+  /** As another hub had it, or this one in another life. */
+  static resumed(from: ResumeRequest, reader: Reader, now: number): Exchange {
+    const exchange = new Exchange(from.id, from.target, null, new Spool(), reader, from);
+    if (!from.head) exchange.head = { status: 200, headers: [] };
+    exchange.owner = { connector: from.connector, instance: from.instance };
+    exchange.openedAt = now;
+    return exchange;
   }
 
   /** Offset of the next byte that is wanted from the connector. */

@@ -28,6 +28,8 @@ export interface LinkState {
   sent: SocketCount;
   /** ms; last sign of life when this was kept. */
   heardAt: number;
+  /** ms; missing where an earlier version kept it. */
+  readonly openedAt?: number;
 }
 
 /** The hands of a link: the shell's WebSocket, or a test's. */
@@ -53,6 +55,7 @@ export function newLinkState(connector: string, shard: number, slot: number, now
     received: { bytes: 0, limit: SOCKET_WINDOW_BYTES },
     sent: { bytes: 0, limit: 0 },
     heardAt: now,
+    openedAt: now,
   };
 }
 
@@ -121,10 +124,6 @@ export class Link implements Candidate {
     this.control({ type: FrameType.PING, channel: 0, payload: EMPTY });
   }
 
-  supersedes(other: Link): boolean {
-    return other !== this && other.state.connector === this.state.connector && other.state.slot === this.state.slot;
-  }
-
   /** It is of the same connector, but of a later process: that knows nothing of what the earlier one had. */
   isAfter(owner: { readonly connector: string; readonly instance: string } | null): boolean {
     return owner !== null && owner.connector === this.state.connector && owner.instance !== this.state.instance;
@@ -145,14 +144,18 @@ export class Link implements Candidate {
   }
 
   /** A channel number that was never used on this socket, also not before a hibernation. */
-  take(exchange: Exchange): number {
+  newChannel(): number {
     this.#sequence += 1;
     if (this.#sequence === 1 || this.#sequence >> BLOCK_BITS > 0) {
       this.#sequence = 1;
       this.state.block += 1;
       this.save();
     }
-    const channel = ((this.state.block << BLOCK_BITS) | this.#sequence) >>> 0;
+    return ((this.state.block << BLOCK_BITS) | this.#sequence) >>> 0;
+  }
+
+  take(exchange: Exchange): number {
+    const channel = this.newChannel();
     this.exchanges.set(channel, exchange);
     this.#load.set(exchange.target, this.load(exchange.target) + 1);
     return channel;
@@ -169,6 +172,12 @@ export class Link implements Candidate {
 
   control(frame: Frame): void {
     this.outbox.control(frame);
+  }
+
+  /** The CREDIT of the socket, if it is time for one. */
+  credit(): void {
+    const credit = this.inbox.socketCredit();
+    if (credit !== null) this.control(credit);
   }
 
   /** Nothing runs: keeps the numbers that the link needs if the hub sleeps now. */

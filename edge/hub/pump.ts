@@ -1,5 +1,6 @@
 // Moves a large request body from the Worker to the connector, never far ahead of what the connector takes.
 import type { Answer } from "./answer.ts";
+import { pushBody } from "./boarding.ts";
 import type { Exchange } from "./exchange.ts";
 
 /** What is held of a large request body before its connector takes it. */
@@ -8,7 +9,6 @@ export const BODY_AHEAD_BYTES = 256 * 1024;
 const PUMP_BYTES = 64 * 1024;
 
 interface Board {
-  bodyGrew(exchange: Exchange): void;
   cancel(exchange: Exchange): void;
 }
 
@@ -31,7 +31,7 @@ export async function pump(
       if (done || exchange.state === "over") return;
       exchange.body.append(value);
       buffer = value.buffer;
-      board.bodyGrew(exchange);
+      pushBody(exchange);
     }
   } catch {
     board.cancel(exchange);

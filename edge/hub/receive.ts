@@ -90,6 +90,8 @@ const HANDLERS: Readonly<Record<number, Handler>> = {
  * and what it carried goes on elsewhere.
  */
 export function receive(board: Switchboard, link: Link, message: Uint8Array, now: number): void {
+  // It was closed here, and its peer did not know that yet.
+  if (!board.links.has(link)) return;
   const wasSuspect = link.suspect;
   link.heard(now);
   try {
@@ -105,8 +107,7 @@ export function receive(board: Switchboard, link: Link, message: Uint8Array, now
       }
       handler(board, link, frame, now);
     }
-    const credit = link.inbox.socketCredit();
-    if (credit !== null) link.control(credit);
+    link.credit();
     link.flush();
     if (wasSuspect) board.offer(now);
     // What comes late moves the numbers of the credit; a hub that sleeps now must wake with them.
@@ -133,6 +134,7 @@ function hello(board: Switchboard, link: Link, frame: Frame, now: number): void 
   if (link.welcomed) throw new WireViolation(CloseCode.MALFORMED, "a second HELLO");
   const { versions, features, instance, windows, pools } = readJson(Hello, frame);
   if (!versions.includes(VERSION)) throw new WireViolation(CloseCode.VERSION, `this hub speaks version ${VERSION}`);
+  if (board.isSuperseded(link, now)) return;
   link.state.instance = instance;
   link.state.features = features.filter((feature) => FEATURES.includes(feature));
   link.state.pools = pools;

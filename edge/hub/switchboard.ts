@@ -3,16 +3,20 @@
 // request's side through its reader. Frames that arrive are read in receive.ts and end up in the methods here.
 import { isErrorCode, type PublicFailure } from "../../shared/errors.ts";
 import type { ResumeRequest } from "../../shared/hop.ts";
-import { CloseCode, FrameType } from "../../shared/wire/frames.ts";
-import { type End, jsonFrame } from "../../shared/wire/messages.ts";
-import { Spool } from "../../shared/wire/spool.ts";
-import { freeOn, leave, letGoOfSent, pushBody, sendOpen, sendResume, takeAnswer } from "./boarding.ts";
+import { CloseCode } from "../../shared/wire/frames.ts";
+import type { End } from "../../shared/wire/messages.ts";
+import type { Spool } from "../../shared/wire/spool.ts";
+import { Abandoned } from "./abandoned.ts";
+import { freeOn, leave, letGoOfSent, pushBody, sendOpen, sendReset, sendResume, takeAnswer } from "./boarding.ts";
 import { brokenOff, failureOf } from "./endings.ts";
 import { Exchange, type Order, type Reader } from "./exchange.ts";
 import { Link, type LinkState, type Transport } from "./link.ts";
 import { ACCEPT_WITHIN_MS, HOLD_MS, mayGoOn, patienceOf, placeFor, REATTACH_WITHIN_MS } from "./patience.ts";
+import { rivalsOf } from "./place.ts";
 import { RecentIds } from "./recent.ts";
 import { Settlement, type SettlementEvents } from "./settlement.ts";
+
+const NEWER = "a newer socket of this connector is here";
 
 export class Switchboard {
   readonly links = new Set<Link>();
@@ -23,6 +27,7 @@ export class Switchboard {
   readonly #waiting = new Set<Exchange>();
   /** Ids of what broke off for good while its answer ran: a Worker that asks to go on is told so at once. */
   readonly #brokenOff = new RecentIds(1_000);
+  readonly #abandoned = new Abandoned();
   #turn = 0;
   /** ms; when this was last told the time. */
   #now = 0;
@@ -58,7 +63,7 @@ export class Switchboard {
     return link;
   }
 
-  /** Opens an exchange. `body` may still grow; say so by {@link bodyGrew}. */
+  /** Opens an exchange. `body` may still grow; say so by `pushBody`. */
   open(order: Order, body: Spool, reader: Reader, now: number, attempts = 0): Exchange {
     const exchange = new Exchange(order.exchange, order.target, order, body, reader, undefined, attempts);
     this.#exchanges.add(exchange);
@@ -72,19 +77,11 @@ export class Switchboard {
 
   /** Goes on with an exchange whose hub was lost, at the connector that answers for it. */
   resume(from: ResumeRequest, reader: Reader, now: number): Exchange {
-    const exchange = new Exchange(from.id, from.target, null, new Spool(), reader, from);
-    if (!from.head) exchange.head = { status: 200, headers: [] };
-    exchange.owner = { connector: from.connector, instance: from.instance };
-    exchange.openedAt = now;
-    if (this.#brokenOff.has(from.id)) exchange.detachedAt = Number.NEGATIVE_INFINITY;
+    const exchange = Exchange.resumed(from, reader, now);
     this.#exchanges.add(exchange);
-    this.#await(exchange, now);
+    if (this.#brokenOff.has(from.id)) this.fail(exchange, brokenOff(exchange));
+    else this.#await(exchange, now);
     return exchange;
-  }
-
-  /** The request's body has more bytes. */
-  bodyGrew(exchange: Exchange): void {
-    pushBody(exchange);
   }
 
   /** Takes bytes of the answer for the reader, and grants credit for them. */
@@ -97,11 +94,11 @@ export class Switchboard {
   /** The client has gone. */
   cancel(exchange: Exchange): void {
     if (exchange.state === "over") return;
-    if (exchange.link !== null && exchange.end === null) {
-      const reset = { code: "cancelled", retryable: false };
-      exchange.link.control(jsonFrame(FrameType.RESET, exchange.channel, reset));
+    if (exchange.end === null) {
+      sendReset(exchange, "cancelled", false);
+      this.settlement.unanswered(exchange);
     }
-    if (exchange.end === null) this.settlement.unanswered(exchange);
+    if (exchange.state === "detached") this.#abandoned.add(exchange, this.links, this.#now);
     this.#forget(exchange);
   }
 
@@ -126,8 +123,7 @@ export class Switchboard {
     }
     for (const link of [...this.links]) {
       if (link.isDead(now)) {
-        link.transport.close(CloseCode.SILENT, "no sign of life");
-        this.lost(link, now);
+        this.#drop(link, CloseCode.SILENT, "no sign of life", now);
         continue;
       }
       link.flush(true);
@@ -135,13 +131,17 @@ export class Switchboard {
     }
   }
 
+  /** A later socket of its place is here: what it says now was said long ago. @returns whether it is gone for that. */
+  isSuperseded(link: Link, now: number): boolean {
+    const isLate = rivalsOf(link, this.links).later.length > 0;
+    if (isLate) this.#drop(link, CloseCode.SUPERSEDED, NEWER, now);
+    return isLate;
+  }
+
   welcome(link: Link, now: number): void {
-    for (const other of this.links) {
-      if (!link.supersedes(other)) continue;
-      other.transport.close(CloseCode.SUPERSEDED, "a newer socket of this connector is here");
-      this.lost(other, now);
-    }
+    for (const other of rivalsOf(link, this.links).earlier) this.#drop(other, CloseCode.SUPERSEDED, NEWER, now);
     if (link.draining) return; // A probe: its process says nothing of the one that answers for what is detached.
+    this.#abandoned.tell(link, now);
     for (const exchange of [...this.#exchanges])
       if (exchange.state === "detached" && link.isAfter(exchange.owner)) this.#ownerIsGone(exchange, now);
     this.offer(now);
@@ -199,6 +199,11 @@ export class Switchboard {
     exchange.reader.fail(failure);
   }
 
+  #drop(link: Link, code: CloseCode, reason: string, now: number): void {
+    link.transport.close(code, reason);
+    this.lost(link, now);
+  }
+
   #dispatch(exchange: Exchange, now: number): void {
     const { order } = exchange;
     if (order === null) return;
@@ -230,13 +235,10 @@ export class Switchboard {
     const { link } = exchange;
     if (link === null) return;
     link.doubt(now);
-    link.control(jsonFrame(FrameType.RESET, exchange.channel, { code: "no_accept", retryable: true }));
+    sendReset(exchange, "no_accept", true);
     link.flush();
     this.#unseated(exchange, now);
-    if (link.hasFailed) {
-      link.transport.close(CloseCode.SILENT, "OPEN was not accepted in time");
-      this.lost(link, now);
-    }
+    if (link.hasFailed) this.#drop(link, CloseCode.SILENT, "OPEN was not accepted in time", now);
   }
 
   #unseated(exchange: Exchange, now: number): void {
@@ -280,8 +282,7 @@ export class Switchboard {
     const { link } = exchange;
     this.#end(exchange);
     this.settlement.over(exchange);
-    const credit = link?.inbox.socketCredit();
-    if (credit) link?.control(credit);
+    link?.credit();
     link?.flush();
     // What it had granted is free: the first that waits may have it.
     const [next] = this.#waiting;

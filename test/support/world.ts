@@ -4,7 +4,7 @@
 import type { Exchange, Service } from "../../connector/exchange/exchange.ts";
 import { ExchangeTable } from "../../connector/exchange/table.ts";
 import { Session } from "../../connector/uplink/session.ts";
-import { HUB_WINDOW_BYTES } from "../../edge/hub/boarding.ts";
+import { HUB_WINDOW_BYTES, pushBody } from "../../edge/hub/boarding.ts";
 import type { Exchange as HubExchange, Order, Reader } from "../../edge/hub/exchange.ts";
 import { type Link, type LinkState, newLinkState } from "../../edge/hub/link.ts";
 import { receive } from "../../edge/hub/receive.ts";
@@ -203,7 +203,7 @@ export class World {
     if (size <= 0) return;
     const at = client.body.end;
     client.body.append(bytesOf(client.seed + 7, at, at + size));
-    this.board.bodyGrew(client.exchange);
+    pushBody(client.exchange);
   }
 
   cancel(client: Client): void {
