@@ -6,7 +6,7 @@ import { type Config, ConfigError, loadConfig } from "./config.ts";
 import { AGENT } from "./connector.ts";
 import type { Row } from "./ops/checks.ts";
 import { type DoctorHands, examine } from "./ops/doctor.ts";
-import { loadIdentity } from "./uplink/key.ts";
+import { KeyFileError, loadIdentity } from "./uplink/key.ts";
 import { PROBE_SLOT, visit } from "./uplink/visit.ts";
 import { Backend } from "./upstream/backend.ts";
 
@@ -33,8 +33,13 @@ function hands(config: Config): DoctorHands {
   return {
     uplink: {
       identity: async () => {
-        const { kid, token } = await loadIdentity(id, keyFile);
-        return { kid, token: (shard) => token({ url, shard, slot: PROBE_SLOT }, Date.now()) };
+        try {
+          const { kid, token } = await loadIdentity(id, keyFile);
+          return { kid, token: (shard) => token({ url, shard, slot: PROBE_SLOT }, Date.now()) };
+        } catch (error) {
+          if (error instanceof KeyFileError) return { wrong: error.wrong, remedy: error.remedy };
+          throw error;
+        }
       },
       visit: (token) => visit({ url, token, instance: randomUUID(), agent: AGENT, timeoutMs: VISIT_MS, now: Date.now }),
     },

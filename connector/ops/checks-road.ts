@@ -6,6 +6,7 @@ import { connect, isIP } from "node:net";
 import { connect as connectTls, type PeerCertificate } from "node:tls";
 import type { Check, Finding } from "./checks.ts";
 import { span } from "./columns.ts";
+import { type Remedy, remedy } from "./remedies.ts";
 
 const STEP_MS = 5_000;
 const EXPIRES_SOON_MS = 14 * 86_400_000;
@@ -35,9 +36,8 @@ export function clockFinding(skewMs: number, toleranceMs: number): Finding {
     off <= toleranceMs
       ? `no difference to be seen (${span(toleranceMs)} would not be)`
       : `this clock is ${span(off)} ${skewMs > 0 ? "ahead of" : "behind"} the edge's`;
-  const remedy = "set this machine's clock by NTP: timedatectl set-ntp true, then timedatectl timesync-status";
-  if (off - toleranceMs > SKEW_REFUSED_MS) return { verdict: "FAIL", detail, remedy };
-  return off - toleranceMs > SKEW_WARNED_MS ? { verdict: "WARN", detail, remedy } : { verdict: "PASS", detail };
+  if (off - toleranceMs <= SKEW_WARNED_MS) return { verdict: "PASS", detail };
+  return { verdict: off - toleranceMs > SKEW_REFUSED_MS ? "FAIL" : "WARN", detail, remedy: remedy("clock") };
 }
 
 async function resolveName(name: string): Promise<Finding> {
@@ -49,7 +49,7 @@ async function resolveName(name: string): Promise<Finding> {
     return {
       verdict: "FAIL",
       detail: `${name} is not resolved (${codeOf(error)})`,
-      remedy: `compare edge.url; try: getent hosts ${name}; look at /etc/resolv.conf`,
+      remedy: remedy("name", { name }),
     };
   }
 }
@@ -66,17 +66,14 @@ function dialTcp({ host, port }: { host: string; port: number }): Promise<Findin
       end({
         verdict: "FAIL",
         detail: `no answer from ${host} port ${port} within ${span(STEP_MS)}`,
-        remedy: `a firewall drops it on the way: let this machine open TCP connections to ${host}:${port}`,
+        remedy: remedy("tcpSilent", { host, port }),
       }),
     );
     socket.once("error", (error) =>
       end({
         verdict: "FAIL",
         detail: `${host} port ${port}: ${codeOf(error)}`,
-        remedy:
-          codeOf(error) === "ECONNREFUSED"
-            ? "nothing listens there: compare the port of edge.url, and whether the edge runs"
-            : `let this machine open TCP connections to ${host}:${port}`,
+        remedy: codeOf(error) === "ECONNREFUSED" ? remedy("tcpRefused") : remedy("tcp", { host, port }),
       }),
     );
   });
@@ -95,12 +92,12 @@ function dialTls({ host, port }: { host: string; port: number }): Promise<Findin
       end({
         verdict: "FAIL",
         detail: `no TLS handshake within ${span(STEP_MS)}`,
-        remedy: "something on the way lets the connection open and then holds it: ask for an exception in the firewall",
+        remedy: remedy("tlsSilent"),
       }),
     );
     socket.once("error", (error) => {
       const code = codeOf(error);
-      end({ verdict: "FAIL", detail: `${code}: ${error.message}`, remedy: remedyOfTls(code) });
+      end({ verdict: "FAIL", detail: `${code}: ${error.message}`, remedy: remedy(remedyOfTls(code)) });
     });
   });
 }
@@ -110,16 +107,14 @@ function judge({ valid_to, issuer }: PeerCertificate, protocol: string): Finding
   const by = [issuer?.O, issuer?.CN].filter((part) => part !== undefined).join(" ");
   const detail = `${protocol}, certificate by ${by}, valid for ${span(left)}`;
   if (left > EXPIRES_SOON_MS) return { verdict: "PASS", detail };
-  return { verdict: "WARN", detail, remedy: "renew the edge's certificate; when it expires no connector gets through" };
+  return { verdict: "WARN", detail, remedy: remedy("tlsSoon") };
 }
 
-function remedyOfTls(code: string): string {
-  if (code === "CERT_HAS_EXPIRED") return "renew the edge's certificate, and compare this machine's clock";
-  if (code === "CERT_NOT_YET_VALID") return "compare this machine's clock";
-  if (code === "ERR_TLS_CERT_ALTNAME_INVALID") return "edge.url must have the host name that is in the certificate";
-  if (/SELF_SIGNED|UNABLE_TO|UNKNOWN_CA/.test(code))
-    return "if a proxy of yours opens TLS, or the edge has a private CA: set NODE_EXTRA_CA_CERTS to the CA's PEM file";
-  return "what listens there does not speak TLS as expected: compare the port and the ws:// or wss:// of edge.url";
+function remedyOfTls(code: string): Remedy {
+  if (code === "CERT_HAS_EXPIRED") return "tlsExpired";
+  if (code === "CERT_NOT_YET_VALID") return "tlsEarly";
+  if (code === "ERR_TLS_CERT_ALTNAME_INVALID") return "tlsHost";
+  return /SELF_SIGNED|UNABLE_TO|UNKNOWN_CA/.test(code) ? "tlsIssuer" : "tlsNone";
 }
 
 async function plainRoad(name: string): Promise<Finding> {
@@ -128,24 +123,24 @@ async function plainRoad(name: string): Promise<Finding> {
   return {
     verdict: "WARN",
     detail: "none: with ws:// tokens, keys and answers cross the network in the clear",
-    remedy: "use wss:// in edge.url, and a TLS proxy before a self-hosted edge",
+    remedy: remedy("tlsPlain"),
   };
 }
 
 /** The edge's own health; on the way its clock is read off the Date header. */
 async function askHealth(origin: string): Promise<Finding> {
   const askedAt = Date.now();
-  const remedy = "edge.url must name the host and port of HeartCode Edge, with /uplink as its path";
   let answer: { status: number; date: string | undefined; text: string };
   try {
     answer = await ask(`${origin}/health`);
   } catch (error) {
-    return { verdict: "FAIL", detail: `GET ${origin}/health: ${codeOf(error)}`, remedy };
+    return { verdict: "FAIL", detail: `GET ${origin}/health: ${codeOf(error)}`, remedy: remedy("http") };
   }
   const ms = Date.now() - askedAt;
   const { status, date, text } = answer;
   if (status !== 200 || !/"status"\s*:\s*"ok"/.test(text)) {
-    return { verdict: "FAIL", detail: `GET ${origin}/health answers ${status}: ${text.slice(0, 100)}`, remedy };
+    const detail = `GET ${origin}/health answers ${status}: ${text.slice(0, 100)}`;
+    return { verdict: "FAIL", detail, remedy: remedy("http") };
   }
   const clock: Check = {
     name: "edge: clock",

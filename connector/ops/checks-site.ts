@@ -5,6 +5,7 @@ import type { PoolKind } from "../../shared/openai.ts";
 import type { Config } from "../config.ts";
 import type { Check, Finding } from "./checks.ts";
 import { span } from "./columns.ts";
+import { remedy } from "./remedies.ts";
 
 const HEALTH_MS = 5_000;
 /** One token, or one vector. Longer than this an engine is busy, or too slow to be of use. */
@@ -43,21 +44,21 @@ async function askBackend({ url, healthPath }: NonNullable<Config["backend"]>, h
     return {
       verdict: "FAIL",
       detail: `${what}: ${error ?? "no answer"}`,
-      remedy: "start the backend, or mend backend.url; until then the edge answers 503 auth_unavailable to new keys",
+      remedy: remedy("backendDown"),
     };
   }
   if (status >= 200 && status < 300) return { verdict: "PASS", detail: `${what} answers ${status}` };
   return {
     verdict: status === 404 ? "WARN" : "FAIL",
     detail: `${what} answers ${status}`,
-    remedy: status === 404 ? "mend backend.health_path" : "look at the backend's log",
+    remedy: remedy(status === 404 ? "backendHealth" : "backendLog"),
   };
 }
 
 /** A key that cannot exist: the answer must be that it does not. */
 async function lookUpNobody({ verifyPath }: NonNullable<Config["backend"]>, hands: BackendHands): Promise<Finding> {
   const { status, body, error } = await hands.lookup(`hc-sk-doctor-${randomBytes(12).toString("hex")}`);
-  if (status === null) return { verdict: "FAIL", detail: error ?? "no answer", remedy: "look at the backend's log" };
+  if (status === null) return { verdict: "FAIL", detail: error ?? "no answer", remedy: remedy("backendLog") };
   const said = `a made-up key is answered ${status}`;
   const valid = z.looseObject({ valid: z.boolean() }).safeParse(readJson(body)).data?.valid;
   if (status === 200 && valid === false) return { verdict: "PASS", detail: `${said}, valid: false` };
@@ -65,45 +66,31 @@ async function lookUpNobody({ verifyPath }: NonNullable<Config["backend"]>, hand
     return {
       verdict: "FAIL",
       detail: `${said}, valid: true`,
-      remedy: "the backend takes any key: what listens at backend.url is not what it should be",
+      remedy: remedy("backendAnyKey"),
     };
   }
   if (status === 404) {
     // The contract lets 404 mean "no such key", but a wrong path looks the same.
-    return {
-      verdict: /valid|key/i.test(body) ? "PASS" : "WARN",
-      detail: `${said}: ${body.slice(0, 100)}`,
-      remedy: `see that ${verifyPath} is the backend's path: a wrong backend.verify_path looks like an unknown key`,
-    };
+    const detail = `${said}: ${body.slice(0, 100)}`;
+    if (/valid|key/i.test(body)) return { verdict: "PASS", detail };
+    return { verdict: "WARN", detail, remedy: remedy("backendPath", { path: verifyPath }) };
   }
   if (status === 401) {
-    return {
-      verdict: "WARN",
-      detail: said,
-      remedy: "see that it is the key that is refused, and not this connector: compare backend.headers",
-    };
+    return { verdict: "WARN", detail: said, remedy: remedy("backendHeaders") };
   }
-  return {
-    verdict: "FAIL",
-    detail: `${said}: ${body.slice(0, 100)}`,
-    remedy: "expected 200 with valid: false, 401 or 404; anything else counts as a backend that is down",
-  };
+  return { verdict: "FAIL", detail: `${said}: ${body.slice(0, 100)}`, remedy: remedy("backendContract") };
 }
 
 async function askHealth(url: string): Promise<Finding> {
   const answer = await ask(`${url}/health`, null, HEALTH_MS);
   if (typeof answer === "string") {
-    return {
-      verdict: "FAIL",
-      detail: `GET /health: ${answer}`,
-      remedy: "start the engine, or take it out of its pool",
-    };
+    return { verdict: "FAIL", detail: `GET /health: ${answer}`, remedy: remedy("engineDown") };
   }
   const { status } = answer;
   if (status >= 200 && status < 300) return { verdict: "PASS", detail: `GET /health answers ${status}` };
   if (status === 503)
-    return { verdict: "FAIL", detail: "GET /health answers 503: loading", remedy: "wait for its model" };
-  return { verdict: "FAIL", detail: `GET /health answers ${status}`, remedy: "see that an engine listens there" };
+    return { verdict: "FAIL", detail: "GET /health answers 503: loading", remedy: remedy("engineLoads") };
+  return { verdict: "FAIL", detail: `GET /health answers ${status}`, remedy: remedy("engineElse") };
 }
 
 /** The proof: one token, or one vector, under the name that the connector sends. */
@@ -116,32 +103,27 @@ async function askModel(url: string, model: string, kind: PoolKind): Promise<Fin
       : ["/v1/embeddings", { model, input: "ping" }];
   const answer = await ask(`${url}${path}`, body, ANSWER_MS);
   if (typeof answer === "string") {
-    return {
-      verdict: "WARN",
-      detail: `POST ${path}: ${answer}`,
-      remedy:
-        "busy or stuck: look at the engine's /slots and its log, and compare `slots` of the pool with its --parallel",
-    };
+    return { verdict: "WARN", detail: `POST ${path}: ${answer}`, remedy: remedy("engineBusy") };
   }
   const { status, text } = answer;
   if (status !== 200) {
     return {
       verdict: "FAIL",
       detail: `POST ${path} answers ${status}: ${text.slice(0, 120)}${listed}`,
-      remedy: names.includes(model)
-        ? `see that the pool's kind (${kind}) is what the engine was started for`
-        : `start the engine with the name ${model} (llama.cpp --alias, vLLM --served-model-name), or rename the pool`,
+      remedy: names.includes(model) ? remedy("engineKind", { kind }) : remedy("engineName", { model }),
     };
   }
   const Chat = z.looseObject({ choices: z.array(z.unknown()).min(1) });
   const Embedding = z.looseObject({ data: z.array(z.looseObject({ embedding: z.unknown() })).min(1) });
   const isRight = (kind === "chat" ? Chat : Embedding).safeParse(readJson(text)).success;
-  if (isRight) return { verdict: "PASS", detail: `${kind === "chat" ? "one token" : "one vector"}${listed}` };
-  return {
-    verdict: "FAIL",
-    detail: `POST ${path} answers 200, but not in OpenAI's shape: ${text.slice(0, 120)}`,
-    remedy: "see that an OpenAI-compatible engine listens there",
-  };
+  if (!isRight) {
+    const detail = `POST ${path} answers 200, but not in OpenAI's shape: ${text.slice(0, 120)}`;
+    return { verdict: "FAIL", detail, remedy: remedy("engineShape") };
+  }
+  const detail = `${kind === "chat" ? "one token" : "one vector"}${listed}`;
+  // llama.cpp answers under any name: only its list tells that it serves another model.
+  if (names.length === 0 || names.includes(model)) return { verdict: "PASS", detail };
+  return { verdict: "WARN", detail: `${detail}, not ${model}`, remedy: remedy("engineName", { model }) };
 }
 
 async function modelsOf(url: string): Promise<string[]> {

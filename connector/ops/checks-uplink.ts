@@ -2,40 +2,48 @@
 // shard. It comes as a probe from a slot of its own, so that a running connector of the same id notices nothing.
 import type { Check, Finding } from "./checks.ts";
 import { clockFinding } from "./checks-road.ts";
+import { type Remedy, remedy } from "./remedies.ts";
 
 /** As connector/uplink offers it. */
 export interface UplinkHands {
-  /** Reads the key. @throws Error that says what is wrong with its file. */
-  identity(): Promise<{ readonly kid: string; token(shard: number): Promise<string> }>;
+  /** Reads the key, or says what is wrong with its file and what to do. */
+  identity(): Promise<Signer | { readonly wrong: string; readonly remedy: string }>;
   visit(token: string): Promise<VisitResult>;
+}
+
+export interface Signer {
+  readonly kid: string;
+  token(shard: number): Promise<string>;
 }
 
 export type VisitResult =
   | { kind: "welcomed"; shards: number; openMs: number; pingMs: number; skewMs: number }
   | { kind: "refused"; status: number; reason: string }
   | { kind: "closed"; code: number; reason: string }
-  | { kind: "failed"; reason: string };
+  /** `opened`: after the upgrade. */
+  | { kind: "failed"; reason: string; opened: boolean };
 
 export function uplinkChecks(hands: UplinkHands): Check[] {
   const key: Check = {
     name: "key",
     needs: ["config"],
-    run: async () => ({ verdict: "PASS", detail: `signs as ${(await hands.identity()).kid}` }),
+    run: async () => {
+      const signer = await hands.identity();
+      if ("wrong" in signer) return { verdict: "FAIL", detail: signer.wrong, remedy: signer.remedy };
+      return { verdict: "PASS", detail: `signs as ${signer.kid}` };
+    },
   };
   const token: Check = {
     name: "uplink: token",
     needs: ["key", "edge: HTTP"],
     run: async () => {
-      const { token } = await hands.identity();
-      const seen = await hands.visit(await token(0));
+      const signer = await hands.identity();
+      // It was read a moment ago, by the row before.
+      if ("wrong" in signer) return { verdict: "FAIL", detail: signer.wrong, remedy: signer.remedy };
+      const seen = await hands.visit(await signer.token(0));
       if (seen.kind === "refused") return refusal(seen.status, seen.reason);
-      if (seen.kind === "failed") {
-        return {
-          verdict: "FAIL",
-          detail: seen.reason,
-          remedy: "a proxy on the way may not let WebSockets through: it must pass Upgrade on /uplink",
-        };
-      }
+      if (seen.kind === "failed" && !seen.opened)
+        return { verdict: "FAIL", detail: seen.reason, remedy: remedy("upgrade") };
       const shards = seen.kind === "welcomed" ? seen.shards : 1;
       const others = Array.from({ length: shards - 1 }, (_, at) => at + 1);
       const more = [
@@ -44,7 +52,7 @@ export function uplinkChecks(hands: UplinkHands): Check[] {
         ...others.map((shard) => ({
           name: `uplink: shard ${shard}`,
           needs: [],
-          run: async () => socketFinding(await hands.visit(await token(shard))),
+          run: async () => socketFinding(await hands.visit(await signer.token(shard))),
         })),
       ];
       return { verdict: "PASS", detail: "the edge takes a token of this key", more };
@@ -58,16 +66,17 @@ function clockOf(skewMs: number, pingMs: number): Check {
 }
 
 function refusal(status: number, reason: string): Finding {
-  const detail = `HTTP ${status}: ${reason}`;
-  const hint = (remedy: string): Finding => ({ verdict: "FAIL", detail, remedy });
-  if (/not known here/.test(reason))
-    return hint("add the public key that keygen printed to the `keys` of the edge's CONNECTOR_KEYS");
-  if (/expired|clock/.test(reason)) return hint("set this machine's clock by NTP: timedatectl set-ntp true");
-  if (/aud/.test(reason)) return hint("edge.url must be the very host and path under which the edge is reached");
-  if (/another connector/.test(reason)) return hint("edge.id must be what keygen was given with --id");
-  if (status === 401 || status === 403) return hint("make a new key with keygen and add its public half to the edge");
-  if (status === 404) return hint("the path of edge.url must be /uplink");
-  return hint("look at the edge's log; a proxy on the way may answer in its place");
+  return { verdict: "FAIL", detail: `HTTP ${status}: ${reason}`, remedy: remedy(remedyOfRefusal(status, reason)) };
+}
+
+/** By the words of edge/api/uplink.ts. */
+function remedyOfRefusal(status: number, reason: string): Remedy {
+  if (/not known here/.test(reason)) return "tokenUnknown";
+  if (/expired|clock/.test(reason)) return "tokenClock";
+  if (/`aud`/.test(reason)) return "tokenAddress";
+  if (/another connector/.test(reason)) return "tokenId";
+  if (status === 401 || status === 403) return "tokenElse";
+  return status === 404 ? "tokenPath" : "tokenAnswer";
 }
 
 function socketFinding(seen: VisitResult): Finding {
@@ -80,18 +89,12 @@ function socketFinding(seen: VisitResult): Finding {
       };
     case "refused":
       return refusal(seen.status, seen.reason);
-    case "closed":
-      return {
-        verdict: seen.code === 4409 ? "WARN" : "FAIL",
-        detail: `closed with ${seen.code}${seen.reason === "" ? "" : `: ${seen.reason}`}`,
-        remedy:
-          seen.code === 4409
-            ? "another doctor of this connector runs: let one end"
-            : seen.code === 4406
-              ? "edge and connector have no version of the wire in common: update the older one"
-              : "try again; if it stays, look at the edge's log",
-      };
+    case "closed": {
+      const detail = `closed with ${seen.code}${seen.reason === "" ? "" : `: ${seen.reason}`}`;
+      if (seen.code === 4409) return { verdict: "WARN", detail, remedy: remedy("shardBusy") };
+      return { verdict: "FAIL", detail, remedy: remedy(seen.code === 4406 ? "shardVersion" : "shard") };
+    }
     case "failed":
-      return { verdict: "FAIL", detail: seen.reason, remedy: "try again; if it stays, look at the edge's log" };
+      return { verdict: "FAIL", detail: seen.reason, remedy: remedy("shard") };
   }
 }

@@ -1,14 +1,16 @@
 // Checks that build on each other: each runs as soon as what it needs has passed, and where that failed it is skipped and
 // says why. What is checked is not known here. The clock is given.
+import { remedy } from "./remedies.ts";
 
 export type Verdict = "PASS" | "WARN" | "FAIL" | "SKIP";
 
-export interface Finding {
-  readonly verdict: Verdict;
+/** What is not well says what to do about it, in one line. */
+export type Finding = Seen &
+  ({ readonly verdict: "PASS" | "SKIP" } | { readonly verdict: "WARN" | "FAIL"; readonly remedy: string });
+
+interface Seen {
   /** What was seen. One line. */
   readonly detail: string;
-  /** What to do about it. One line. */
-  readonly remedy?: string;
   /** If it is not the time that the whole check has taken. */
   readonly ms?: number;
   /** Checks that only now are known to be wanted. They stand behind this one. */
@@ -56,8 +58,8 @@ export async function runChecks(checks: readonly Check[], clock: CheckClock): Pr
     const running = Promise.all(needed).then(async (before) => {
       const bad = before.map(([first]) => first).find((row) => row?.verdict === "FAIL" || row?.verdict === "SKIP");
       if (bad !== undefined) return [skipped(check, bad)];
-      const { more = [], ...finding } = await take(() => runOne(check, clock));
-      const behind = await Promise.all(more.map(start));
+      const finding = await take(() => runOne(check, clock));
+      const behind = await Promise.all((finding.more ?? []).map(start));
       return [rowOf(check, finding), ...behind.flat()];
     });
     rows.set(check.name, running);
@@ -70,7 +72,12 @@ async function runOne(check: Check, clock: CheckClock): Promise<Finding> {
   const startedAt = clock.now();
   const late = Promise.withResolvers<Finding>();
   const timer = clock.setTimeout(
-    () => late.resolve({ verdict: "FAIL", detail: `no result within ${CHECK_WITHIN_MS / 1000} s` }),
+    () =>
+      late.resolve({
+        verdict: "FAIL",
+        detail: `no result within ${CHECK_WITHIN_MS / 1000} s`,
+        remedy: remedy("late"),
+      }),
     CHECK_WITHIN_MS,
   );
   try {
@@ -78,7 +85,7 @@ async function runOne(check: Check, clock: CheckClock): Promise<Finding> {
     return { ms: clock.now() - startedAt, ...finding };
   } catch (error) {
     const detail = error instanceof Error ? error.message : String(error);
-    return { verdict: "FAIL", detail, ms: clock.now() - startedAt };
+    return { verdict: "FAIL", detail, remedy: remedy("defect"), ms: clock.now() - startedAt };
   } finally {
     clock.clearTimeout(timer);
   }
@@ -113,13 +120,13 @@ function skipped(check: Check, because: Row): Row {
   };
 }
 
-function rowOf(check: Check, { verdict, detail, remedy, ms }: Finding): Row {
-  const wants = verdict === "WARN" || verdict === "FAIL";
+function rowOf(check: Check, finding: Finding): Row {
+  const { verdict, detail, ms } = finding;
   return {
     check: check.name,
     verdict,
     ms: ms === undefined || verdict === "SKIP" ? null : Math.round(ms),
     detail: detail.replace(/\s+/g, " ").trim(),
-    remedy: wants ? (remedy ?? null) : null,
+    remedy: "remedy" in finding ? finding.remedy : null,
   };
 }

@@ -5,6 +5,7 @@ import { roadChecks } from "./checks-road.ts";
 import { type BackendHands, backendChecks, upstreamChecks } from "./checks-site.ts";
 import { type UplinkHands, uplinkChecks } from "./checks-uplink.ts";
 import { columns } from "./columns.ts";
+import { remedy } from "./remedies.ts";
 
 export interface DoctorHands {
   readonly uplink: UplinkHands;
@@ -68,10 +69,7 @@ function brokenConfig(problems: readonly string[]): Check {
     run: async () => ({
       verdict: "FAIL",
       detail: problems[0] ?? "it cannot be read",
-      remedy:
-        problems.length > 1
-          ? `${problems.length - 1} more: connector validate tells them all`
-          : "mend it and try again",
+      remedy: problems.length > 1 ? remedy("configMore", { count: problems.length - 1 }) : remedy("config"),
       more: ["edge", "uplink", "backend", "upstreams"].map((name) => ({
         name,
         needs: [],

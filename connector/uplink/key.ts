@@ -21,7 +21,16 @@ export interface ConnectorIdentity {
 }
 
 /** What is wrong with a key file, said so that the operator can mend it. */
-export class KeyFileError extends Error {}
+export class KeyFileError extends Error {
+  readonly wrong: string;
+  readonly remedy: string;
+
+  constructor(wrong: string, remedy: string) {
+    super(`${wrong}; ${remedy}`);
+    this.wrong = wrong;
+    this.remedy = remedy;
+  }
+}
 
 /**
  * Makes a key, writes it to `file` (0600, never over an existing file) and returns the public JWK for the edge's set.
@@ -32,8 +41,12 @@ export async function generateKey(id: string, file: string): Promise<Record<stri
   const jwk = await exportJWK(publicKey);
   const kid = `${id}#${(await calculateJwkThumbprint(jwk)).slice(0, 8)}`;
   const handle = await open(file, "wx", 0o600).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "EEXIST") throw new KeyFileError(`${file} exists already; a key is never overwritten`);
-    throw new KeyFileError(`${file} cannot be written: ${error.message}`);
+    if (error.code === "EEXIST")
+      throw new KeyFileError(`${file} exists already`, "a key is never overwritten: name another file");
+    throw new KeyFileError(
+      `${file} cannot be written (${error.code})`,
+      "name a file in a folder that you may write to",
+    );
   });
   try {
     await handle.writeFile(`${JSON.stringify({ ...(await exportJWK(privateKey)), kid, alg: "EdDSA" })}\n`);
@@ -45,9 +58,12 @@ export async function generateKey(id: string, file: string): Promise<Record<stri
 
 /** @throws KeyFileError */
 export async function loadIdentity(id: string, file: string): Promise<ConnectorIdentity> {
-  const { kid, key } = await readKey(file);
+  const { kid, key } = await readKey(file, id);
   if (kid.split("#")[0] !== id) {
-    throw new KeyFileError(`${file} is the key of \`${kid.split("#")[0]}\`, but edge.id is \`${id}\``);
+    throw new KeyFileError(
+      `${file} is the key of \`${kid.split("#")[0]}\`, but edge.id is \`${id}\``,
+      "edge.id must be what keygen was given with --id",
+    );
   }
   return {
     kid,
@@ -75,30 +91,34 @@ export function isPrivate(mode: number, uid: number, gid: number): boolean {
   return (mode & 0o077) === 0 || isCredential;
 }
 
-async function readKey(file: string): Promise<{ kid: string; key: CryptoKey | Uint8Array }> {
+async function readKey(file: string, id: string): Promise<{ kid: string; key: CryptoKey | Uint8Array }> {
   let text: string;
   try {
     const { mode, uid, gid } = await stat(file);
     if (!isPrivate(mode, uid, gid)) {
-      throw new KeyFileError(
-        `${file} can be read by others (mode ${(mode & 0o777).toString(8)}); run: chmod 600 ${file}`,
-      );
+      const bits = (mode & 0o777).toString(8);
+      throw new KeyFileError(`${file} can be read by others (mode ${bits})`, `run: chmod 600 ${file}`);
     }
     text = await readFile(file, "utf8");
   } catch (error) {
     if (error instanceof KeyFileError) throw error;
     const { code } = error as NodeJS.ErrnoException;
     if (code === "ENOENT") {
-      throw new KeyFileError(`${file} does not exist; make it with: npm run connector -- keygen --id ID --out ${file}`);
+      throw new KeyFileError(`${file} does not exist`, `make it with: connector keygen --id ${id} --out ${file}`);
     }
-    const hint =
-      code === "EACCES" ? "; a service of systemd reads its credential, as config/cloud/connector.yaml shows" : "";
-    throw new KeyFileError(`${file} cannot be read: ${code ?? String(error)}${hint}`);
+    const remedy =
+      code === "EACCES"
+        ? "run this as its owner; a service of systemd reads its credential: key_file in config/cloud/connector.yaml"
+        : "edge.key_file must name the file that keygen has written";
+    throw new KeyFileError(`${file} cannot be read (${code ?? String(error)})`, remedy);
   }
   try {
     const jwk = PrivateJwk.parse(JSON.parse(text));
     return { kid: jwk.kid, key: await importJWK(jwk, "EdDSA") };
   } catch {
-    throw new KeyFileError(`${file} is not a private Ed25519 JWK as keygen writes it`);
+    throw new KeyFileError(
+      `${file} is not a private Ed25519 JWK as keygen writes it`,
+      `move it away and make a new one: connector keygen --id ${id} --out ${file}`,
+    );
   }
 }

@@ -39,12 +39,14 @@ export type Visit =
   /** The upgrade was answered by HTTP. */
   | { readonly kind: "refused"; readonly status: number; readonly reason: string }
   | { readonly kind: "closed"; readonly code: number; readonly reason: string }
-  | { readonly kind: "failed"; readonly reason: string };
+  /** `opened`: after the upgrade. */
+  | { readonly kind: "failed"; readonly reason: string; readonly opened: boolean };
 
 export function visit({ url, token, instance, agent, timeoutMs, now }: VisitOptions): Promise<Visit> {
   return new Promise((resolve) => {
     const dialledAt = now();
     let openedAt = dialledAt;
+    let opened = false;
     let pingedAt = 0;
     let welcome: Welcome | null = null;
     let skewMs = 0;
@@ -61,10 +63,11 @@ export function visit({ url, token, instance, agent, timeoutMs, now }: VisitOpti
       resolve(visit);
     };
     const timer = setTimeout(() => {
-      const what = welcome !== null ? "PONG" : openedAt === dialledAt ? "answer to the upgrade" : "WELCOME";
-      end({ kind: "failed", reason: `no ${what} within ${timeoutMs} ms` });
+      const what = welcome !== null ? "PONG" : opened ? "WELCOME" : "answer to the upgrade";
+      fail(`no ${what} within ${timeoutMs} ms`);
     }, timeoutMs);
-    socket.on("error", (error) => end({ kind: "failed", reason: error.message }));
+    const fail = (reason: string): void => end({ kind: "failed", reason, opened });
+    socket.on("error", (error) => fail(error.message));
     socket.on("close", (code, reason) => end({ kind: "closed", code, reason: reason.toString() }));
     socket.on("unexpected-response", (_request, response) => {
       let reason = "";
@@ -76,6 +79,7 @@ export function visit({ url, token, instance, agent, timeoutMs, now }: VisitOpti
       response.on("error", refused);
     });
     socket.on("open", () => {
+      opened = true;
       openedAt = now();
       socket.send(encode([helloOf(instance, agent), goAway()]));
     });
@@ -96,7 +100,7 @@ export function visit({ url, token, instance, agent, timeoutMs, now }: VisitOpti
         if (isBinary) for (const frame of decode(message)) heard(frame);
       } catch (error) {
         if (!(error instanceof WireViolation)) throw error;
-        end({ kind: "failed", reason: `what it says is not the wire: ${error.message}` });
+        fail(`what it says is not the wire: ${error.message}`);
       }
     });
   });

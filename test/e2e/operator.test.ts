@@ -1,15 +1,13 @@
 // The connector in its operator's hands: doctor, status, validate, and what its listener tells.
-import { spawn } from "node:child_process";
-import { chmod, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
-import { createServer, get, type Server } from "node:http";
-import { createServer as createSecureServer } from "node:https";
+import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { createServer, get } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { Row } from "../../connector/ops/checks.ts";
 import type { LiveStatus } from "../../connector/ops/live.ts";
-import { makeCertificate } from "../support/certificate.ts";
+import { connector } from "../support/connector.ts";
 import { Engines, useStack } from "../support/stack.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
@@ -19,32 +17,8 @@ beforeEach(async () => {
 });
 afterEach(() => rm(directory, { recursive: true, force: true }));
 
-function connector(...args: string[]): Promise<{ code: number | null; out: string; err: string }> {
-  return connectorWith({}, ...args);
-}
-
-async function connectorWith(
-  env: Record<string, string>,
-  ...args: string[]
-): Promise<{ code: number | null; out: string; err: string }> {
-  const program = ["dev/node.mjs", "connector/main.ts", ...args];
-  const child = spawn(process.execPath, program, { cwd: ROOT, env: { ...process.env, ...env } });
-  const said = { out: "", err: "" };
-  child.stdout.setEncoding("utf8").on("data", (text: string) => {
-    said.out += text;
-  });
-  child.stderr.setEncoding("utf8").on("data", (text: string) => {
-    said.err += text;
-  });
-  const code = await new Promise<number | null>((done) => child.once("close", done));
-  return { code, ...said };
-}
-
-async function doctor(
-  file: string,
-  env: Record<string, string> = {},
-): Promise<{ code: number | null; row: (check: string) => Row; rows: Row[] }> {
-  const { code, out, err } = await connectorWith(env, "doctor", "--config", file, "--json");
+async function doctor(file: string): Promise<{ code: number | null; row: (check: string) => Row; rows: Row[] }> {
+  const { code, out, err } = await connector("doctor", "--config", file, "--json");
   expect(err).toBe("");
   const { ok, checks: rows } = JSON.parse(out) as { ok: boolean; checks: Row[] };
   expect(ok).toBe(code === 0);
@@ -136,31 +110,6 @@ describe("doctor", () => {
     expect(row("backend: lookup").verdict).toBe("PASS");
   });
 
-  test("names a host that does not exist", async () => {
-    // No label may be so long: the resolver says no without asking anybody.
-    const host = `${"e".repeat(70)}.invalid`;
-    const file = await changed((text) => text.replace(/127\.0\.0\.1:\d+\/uplink/, `${host}/uplink`));
-    const { row } = await doctor(file);
-    expect(row("edge: name")).toMatchObject({ verdict: "FAIL", remedy: expect.stringContaining("getent hosts") });
-    expect(row("edge: TCP").verdict).toBe("SKIP");
-  });
-
-  test("knows a key that the edge does not know, and one that others can read", async () => {
-    const key = join(directory, "stranger.key");
-    expect((await connector("keygen", "--id", "stranger", "--out", key)).code).toBe(0);
-    const file = await changed((text) =>
-      text.replace("id: onprem-1", "id: stranger").replace(/key_file: \S+/, `key_file: ${key}`),
-    );
-    const { code, row } = await doctor(file);
-    expect(code).toBe(1);
-    expect(row("uplink: token")).toMatchObject({ verdict: "FAIL", remedy: expect.stringContaining("CONNECTOR_KEYS") });
-
-    await chmod(key, 0o644);
-    const open = await doctor(file);
-    expect(open.row("key")).toMatchObject({ verdict: "FAIL", detail: expect.stringContaining("chmod 600") });
-    expect(open.row("uplink: token")).toMatchObject({ verdict: "SKIP", detail: 'needs "key", which failed' });
-  });
-
   test("knows an engine that is down, one that loads, and one that is of another kind", async () => {
     const [embed] = stack().embedPorts;
     const engines = new Engines([stack().chatPorts[0]!]);
@@ -192,67 +141,6 @@ describe("doctor", () => {
     expect(code).toBe(1);
     expect(row("config").detail).toContain("connector.yaml:");
     expect(row("upstreams").verdict).toBe("SKIP");
-  });
-
-  describe("at an edge that is none", () => {
-    let server: Server;
-    let skewMs = 0;
-    let health = '{"status":"ok"}';
-    beforeEach(async () => {
-      server = createServer((_request, response) => {
-        response.setHeader("date", new Date(Date.now() + skewMs).toUTCString());
-        response.end(health);
-      });
-      await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
-    });
-    afterEach(() => new Promise((done) => server.close(done)));
-    const there = () =>
-      changed((text) =>
-        text.replace(/127\.0\.0\.1:\d+\/uplink/, `127.0.0.1:${(server.address() as AddressInfo).port}/uplink`),
-      );
-
-    test("tells the difference of the clocks, and what would go wrong with it", async () => {
-      skewMs = -120_000;
-      const far = await doctor(await there());
-      expect(far.row("edge: clock")).toMatchObject({ verdict: "FAIL", remedy: expect.stringContaining("NTP") });
-      expect(far.row("edge: clock").detail).toMatch(/ahead of the edge's$/);
-      skewMs = 10_000;
-      const near = await doctor(await there());
-      expect(near.row("edge: clock")).toMatchObject({ verdict: "WARN", detail: expect.stringContaining("behind") });
-      skewMs = 0;
-      expect((await doctor(await there())).row("edge: clock").verdict).toBe("PASS");
-    });
-
-    test("knows a certificate that nobody has vouched for, one that ends soon, and what is no TLS at all", async () => {
-      const { cert, key } = await makeCertificate(directory, "edge");
-      const secure = createSecureServer({ cert: await readFile(cert), key: await readFile(key) }, (_, response) =>
-        response.end(health),
-      );
-      await new Promise<void>((done) => secure.listen(0, "127.0.0.1", done));
-      const { port } = secure.address() as AddressInfo;
-      const file = await changed((text) => text.replace(/ws:\/\/127\.0\.0\.1:\d+/, `wss://localhost:${port}`));
-      const strange = await doctor(file);
-      expect(strange.row("edge: TLS")).toMatchObject({
-        verdict: "FAIL",
-        remedy: expect.stringContaining("NODE_EXTRA_CA_CERTS"),
-      });
-      expect(strange.row("edge: HTTP").verdict).toBe("SKIP");
-      const known = await doctor(file, { NODE_EXTRA_CA_CERTS: cert });
-      expect(known.row("edge: TLS")).toMatchObject({ verdict: "WARN", remedy: expect.stringContaining("renew") });
-      expect(known.row("edge: HTTP").verdict).toBe("PASS");
-      await new Promise((done) => secure.close(done));
-
-      const plain = await changed((text) =>
-        text.replace(/ws:\/\/127\.0\.0\.1:\d+/, `wss://127.0.0.1:${(server.address() as AddressInfo).port}`),
-      );
-      expect((await doctor(plain)).row("edge: TLS").remedy).toMatch(/does not speak TLS/);
-    });
-
-    test("says that no HeartCode Edge is there", async () => {
-      health = "<html>a captive portal</html>";
-      const { row } = await doctor(await there());
-      expect(row("edge: HTTP")).toMatchObject({ verdict: "FAIL", detail: expect.stringContaining("captive portal") });
-    });
   });
 });
 

@@ -41,7 +41,10 @@ describe("checks", () => {
   });
 
   test("go on after a warning", async () => {
-    const rows = await runChecks([check("a", [], { verdict: "WARN", detail: "hm" }), check("b", ["a"], pass)], never);
+    const rows = await runChecks(
+      [check("a", [], { verdict: "WARN", detail: "hm", remedy: "look" }), check("b", ["a"], pass)],
+      never,
+    );
     expect(rows.map(({ verdict }) => verdict)).toEqual(["WARN", "PASS"]);
   });
 
