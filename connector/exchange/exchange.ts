@@ -7,6 +7,8 @@ import type { Lane } from "../lane.ts";
 
 /** What of an answer can be sent again. More than a hub ever holds of one answer, so a resume always finds its byte. */
 export const RETAINED_BYTES = 1024 * 1024;
+/** Where memory is short: what a hub may still have to ask for when nothing but a socket was lost. */
+const RETAINED_AT_LEAST_BYTES = 256 * 1024;
 /** An engine is not read further than so far ahead of what has gone out. */
 const AHEAD_BYTES = 256 * 1024;
 
@@ -156,6 +158,11 @@ export class Exchange {
 
   detached(): void {
     this.#lane = null;
+  }
+
+  /** Keeps no more of what has gone out than it must. */
+  letGo(): void {
+    this.answer.release(this.#sent - RETAINED_AT_LEAST_BYTES);
   }
 
   /** Bytes `from` to `to` of the answer, as far as they are retained. */

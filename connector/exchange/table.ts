@@ -12,6 +12,10 @@ export const ORPHAN_MS = 30_000;
 /** Finished answers: all together, oldest first. */
 const LINGERING_BYTES = 64 * 1024 * 1024;
 const LINGERING_EXCHANGES = 4_096;
+/** All answers, those included that still run: then the oldest finished go, and the others keep a quarter of what they may. */
+export const RETAINED_IN_ALL_BYTES = 128 * 1024 * 1024;
+/** So much is let go at once, or comes before it is tried again. */
+const RETAINED_STEP_BYTES = 4 * 1024 * 1024;
 /** Request bodies that are held at once. */
 const BODIES_BYTES = 256 * 1024 * 1024;
 const MAX_BODY_BYTES = 16 * 1024 * 1024;
@@ -27,6 +31,8 @@ interface Row {
   readonly exchange: Exchange;
   /** ms; null while a socket carries it. */
   orphanedAt: number | null;
+  /** Of its answer, as it was last counted. */
+  retained: number;
 }
 
 export class ExchangeTable implements Host {
@@ -36,6 +42,8 @@ export class ExchangeTable implements Host {
   readonly #lingering = new Map<string, { readonly since: number; readonly bytes: number }>();
   readonly #unsettled = new Map<string, End>();
   #lingeringBytes = 0;
+  #retained = 0;
+  #shedAbove = RETAINED_IN_ALL_BYTES;
   #bodies = 0;
   /** Since the start: answers that went on over another socket, and those that could not. */
   resumed = 0;
@@ -82,7 +90,7 @@ export class ExchangeTable implements Host {
       return null;
     }
     this.#bodies += open.length;
-    this.#rows.set(exchange.id, { exchange, orphanedAt: null });
+    this.#rows.set(exchange.id, { exchange, orphanedAt: null, retained: 0 });
     exchange.bind(lane, 0, true);
     exchange.serveBy(service);
     return this.#guest(exchange, lane, true);
@@ -153,12 +161,13 @@ export class ExchangeTable implements Host {
       cancel: (code) => {
         if (!exchange.isBoundTo(lane)) return;
         if (code !== "no_accept") exchange.cancel();
-        else if (isFirst) this.#withdraw(exchange);
+        else if (isFirst && exchange.end === null) this.#withdraw(exchange);
         else this.#orphan(exchange, lane);
       },
       drained: (sent) => {
         if (!exchange.isBoundTo(lane)) return;
         exchange.drained(sent);
+        this.#count(exchange);
         if (exchange.end !== null && !exchange.isSending) this.#keep(exchange.id);
       },
       detached: () => {
@@ -190,13 +199,14 @@ export class ExchangeTable implements Host {
     if (exchange.end !== null) return;
     exchange.withdraw();
     this.#bodies -= exchange.open.length;
-    this.#rows.delete(exchange.id);
+    this.#remove(exchange.id);
   }
 
   #over(exchange: Exchange): void {
     const { end, id, open } = exchange;
     this.#bodies -= open.length;
     if (end !== null) this.#unsettled.set(id, end);
+    this.#count(exchange);
     const bytes = exchange.answer.retained;
     this.#lingering.set(id, { since: this.#options.now(), bytes });
     this.#lingeringBytes += bytes;
@@ -214,7 +224,32 @@ export class ExchangeTable implements Host {
     this.#remove(id);
   }
 
+  /** What has come of an answer since is little: an engine is not read far ahead of its reader. */
+  #count({ id, answer }: Exchange): void {
+    const row = this.#rows.get(id);
+    if (row === undefined) return;
+    this.#retained += answer.retained - row.retained;
+    row.retained = answer.retained;
+    if (this.#retained > this.#shedAbove) this.#shed();
+  }
+
+  #shed(): void {
+    const most = RETAINED_IN_ALL_BYTES - RETAINED_STEP_BYTES;
+    for (const oldest of this.#lingering.keys()) {
+      if (this.#retained <= most) break;
+      this.#drop(oldest);
+    }
+    for (const row of this.#rows.values()) {
+      if (this.#retained <= most) break;
+      row.exchange.letGo();
+      this.#retained += row.exchange.answer.retained - row.retained;
+      row.retained = row.exchange.answer.retained;
+    }
+    this.#shedAbove = Math.max(RETAINED_IN_ALL_BYTES, this.#retained + RETAINED_STEP_BYTES);
+  }
+
   #remove(id: string): void {
+    this.#retained -= this.#rows.get(id)?.retained ?? 0;
     this.#rows.delete(id);
     this.#lingeringBytes -= this.#lingering.get(id)?.bytes ?? 0;
     this.#lingering.delete(id);

@@ -1,8 +1,8 @@
 // What becomes of a run when its socket, its hub or its client goes (shared/wire/spec.md §4, §7).
 import { beforeEach, describe, expect, test } from "vitest";
 import type { Exchange, Service } from "../../../connector/exchange/exchange.ts";
-import { ExchangeTable, ORPHAN_MS } from "../../../connector/exchange/table.ts";
-import type { Lane } from "../../../connector/lane.ts";
+import { ExchangeTable, ORPHAN_MS, RETAINED_IN_ALL_BYTES } from "../../../connector/exchange/table.ts";
+import type { Guest, Lane } from "../../../connector/lane.ts";
 import type { Open } from "../../../shared/wire/messages.ts";
 
 const OPEN: Open = {
@@ -87,6 +87,33 @@ describe("an exchange of the table", () => {
     expect([aborts, table.running, table.unsettled()]).toEqual([1, 0, []]);
   });
 
+  test("that was over before its unheard ACCEPT was called back is left, and not sent for ever", () => {
+    const { made, told } = lane();
+    const guest = table.open(OPEN, made)!;
+    running.head(200, []);
+    running.data(new Uint8Array(300_000));
+    running.over("complete", null);
+    guest.cancel("no_accept");
+    expect(told).toContain("close");
+    // The hub may open it here once more: it answers with what it has.
+    const again = lane();
+    expect(table.open({ ...OPEN, attempt: 2 }, again.made)).not.toBeNull();
+    expect(again.told).toContain("end");
+  });
+
+  test("that was over and called back is kept for 30 s", () => {
+    const guest = table.open(OPEN, lane().made)!;
+    running.head(200, []);
+    running.data(new Uint8Array(300_000));
+    running.over("complete", null);
+    guest.cancel("no_accept");
+    table.settled("x");
+    expect(table.undelivered).toBe(0);
+    now = ORPHAN_MS;
+    table.tick(now);
+    expect(table.retained).toBe(0);
+  });
+
   test("whose resumed ACCEPT was not heard goes on, and can be resumed again", () => {
     table.open(OPEN, lane().made)!.detached();
     const again = table.resume({ exchange: "x", offset: 0, head: true, limit: 1_000 }, lane().made)!;
@@ -146,5 +173,38 @@ describe("an exchange of the table", () => {
     const { made, told } = lane();
     expect(table.open({ ...OPEN, attempt: 2 }, made)).not.toBeNull();
     expect([told.includes("refuse"), running === first, table.running]).toEqual([false, false, 1]);
+  });
+
+  describe("and what all of them keep together", () => {
+    const MB = 1024 * 1024;
+
+    /** Answers with a megabyte, all of which goes out. */
+    function answer(id: string, isOver: boolean): Guest {
+      const guest = table.open({ ...OPEN, exchange: id }, lane().made)!;
+      running.head(200, []);
+      for (let sent = 0; sent < MB; sent += MB / 8) {
+        running.data(new Uint8Array(MB / 8));
+        guest.drained(sent + MB / 8);
+      }
+      if (isOver) running.over("complete", null);
+      return guest;
+    }
+
+    const isKept = (exchange: string, offset: number) =>
+      table.resume({ exchange, offset, head: false, limit: 2 * MB }, lane().made) !== null;
+
+    test("is bounded: finished answers go first, the oldest before the others", () => {
+      for (let i = 0; i < 60; i += 1) answer(`finished-${i}`, true);
+      for (let i = 0; i < 88; i += 1) answer(`running-${i}`, false);
+      expect(table.retained).toBeLessThanOrEqual(RETAINED_IN_ALL_BYTES);
+      expect([isKept("finished-0", MB), isKept("finished-59", MB)]).toEqual([false, true]);
+      expect(isKept("running-0", 0)).toBe(true);
+    });
+
+    test("is bounded also while all of them run: each goes on from what its hub may have", () => {
+      for (let i = 0; i < 200; i += 1) answer(`running-${i}`, false);
+      expect(table.retained).toBeLessThanOrEqual(RETAINED_IN_ALL_BYTES);
+      expect([isKept("running-0", MB - 256 * 1024), isKept("running-0", 0)]).toEqual([true, false]);
+    });
   });
 });
