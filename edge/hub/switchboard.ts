@@ -87,7 +87,7 @@ export class Switchboard {
   /** Takes bytes of the answer for the reader, and grants credit for them. */
   take(exchange: Exchange, max: number, now: number): Uint8Array {
     const bytes = takeAnswer(this.links, exchange, max, now);
-    if (exchange.isDrained) this.#forget(exchange);
+    if (exchange.isDrained && exchange.state !== "over") this.#forget(exchange);
     return bytes;
   }
 

@@ -355,6 +355,7 @@ export class World {
   }
 
   #newBoard(): Switchboard {
+    const over = new Set<HubExchange>();
     return new Switchboard({
       shards: 1,
       events: {
@@ -371,7 +372,10 @@ export class World {
         orphaned: () => {},
         reopened: () => {},
         commit: () => {},
-        over: () => {},
+        over: (exchange) => {
+          if (over.has(exchange)) throw new Error(`${exchange.id} was over twice`);
+          over.add(exchange);
+        },
       },
     });
   }
