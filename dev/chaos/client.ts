@@ -14,7 +14,11 @@ export interface Outcome {
   readonly kind: "whole" | "left" | "refused" | "broken" | "lost" | "wrong" | "hung";
   readonly detail: string;
   readonly id: string | null;
+  /** Of a stream, pieces of text that came: a token each. */
+  readonly pieces: number;
 }
+
+type End = (kind: Outcome["kind"], detail?: string, pieces?: number) => void;
 
 export class Client {
   readonly #port: number;
@@ -33,11 +37,11 @@ export class Client {
     return new Promise((resolve) => {
       let id: string | null = null;
       let isOver = false;
-      const end = (kind: Outcome["kind"], detail = ""): void => {
+      const end: End = (kind, detail = "", pieces = 0) => {
         if (isOver) return;
         isOver = true;
         clearTimeout(timer);
-        resolve({ question, startedAt, endedAt: performance.now(), kind, detail, id });
+        resolve({ question, startedAt, endedAt: performance.now(), kind, detail, id, pieces });
       };
       const outgoing = request(
         {
@@ -76,17 +80,14 @@ export class Client {
   }
 }
 
-function receive(
-  question: Question,
-  response: IncomingMessage,
-  end: (kind: Outcome["kind"], detail?: string) => void,
-): void {
+function receive(question: Question, response: IncomingMessage, end: End): void {
   let body = "";
+  const piecesOf = (): number => (question.stream ? streamed(body).pieces : 0);
   response.setEncoding("utf8");
   response.on("data", (piece: string) => {
     body += piece;
     if (question.leaveAfterBytes === null || body.length < question.leaveAfterBytes) return;
-    end("left");
+    end("left", "", piecesOf());
     response.socket.resetAndDestroy();
   });
   const status = response.statusCode ?? 0;
@@ -97,15 +98,15 @@ function receive(
   response.on("error", (error: NodeJS.ErrnoException) => {
     // What came before the break must still be right.
     if (question.stream && !isBeginning(question, streamed(body).text)) end("wrong", "before it broke");
-    else end("broken", error.code ?? error.message);
+    else end("broken", error.code ?? error.message, piecesOf());
   });
 }
 
-function judge(question: Question, body: string, end: (kind: Outcome["kind"], detail?: string) => void): void {
+function judge(question: Question, body: string, end: End): void {
   try {
     if (question.stream) {
-      const { text, error, isDone } = streamed(body);
-      if (error !== null && isBeginning(question, text)) end("broken", error);
+      const { text, pieces, error, isDone } = streamed(body);
+      if (error !== null && isBeginning(question, text)) end("broken", error, pieces);
       else if (text !== question.text) end("wrong", `${text.length} of ${question.text.length} characters`);
       else if (!isDone) end("wrong", "no [DONE]");
       else end("whole");
@@ -126,8 +127,9 @@ interface Chunk {
 }
 
 /** What is whole of an event stream. */
-function streamed(body: string): { text: string; error: string | null; isDone: boolean } {
+function streamed(body: string): { text: string; pieces: number; error: string | null; isDone: boolean } {
   let text = "";
+  let pieces = 0;
   let error: string | null = null;
   let isDone = false;
   for (const event of body.split("\n\n")) {
@@ -136,10 +138,12 @@ function streamed(body: string): { text: string; error: string | null; isDone: b
       const chunk = JSON.parse(event.slice(6)) as Chunk;
       error ??= chunk.error?.code ?? null;
       const choice = chunk.choices?.[0];
-      text += choice?.text ?? choice?.delta?.content ?? "";
+      const piece = choice?.text ?? choice?.delta?.content ?? "";
+      text += piece;
+      if (piece !== "") pieces += 1;
     }
   }
-  return { text, error, isDone };
+  return { text, pieces, error, isDone };
 }
 
 interface Answer {

@@ -1,7 +1,7 @@
 // The load: clients in a closed loop, and a prober whose small requests tell how long each fault is felt.
 import { setTimeout as sleep } from "node:timers/promises";
 import { Client, type Outcome } from "./client.ts";
-import { draw, KEYS, type Question, vectorOf } from "./question.ts";
+import { draw, embeddingOf, KEYS } from "./question.ts";
 import type { Random } from "./random.ts";
 
 const PROBE_EVERY_MS = 50;
@@ -41,16 +41,10 @@ export class Load {
   async #probe(): Promise<void> {
     const asked: Promise<unknown>[] = [];
     for (let turn = 0; this.#isOn; turn += 1) {
-      const question = probe(KEYS[turn % KEYS.length]!);
+      const question = embeddingOf(KEYS[turn % KEYS.length]!, ["probe"]);
       asked.push(this.#client.ask(question).then((outcome) => this.probes.push(outcome)));
       await sleep(PROBE_EVERY_MS);
     }
     await Promise.all(asked);
   }
-}
-
-function probe(key: string): Question {
-  const input = "probe";
-  const body = JSON.stringify({ model: "heartcode-embed", input });
-  return { path: "/v1/embeddings", key, body, stream: false, leaveAfterBytes: null, text: vectorOf(input) };
 }

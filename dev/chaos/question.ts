@@ -1,5 +1,5 @@
 // A request and the only right answer to it, both from chance. Pure.
-import { choiceText, readPlan } from "../fleet/plan.ts";
+import { choiceText, type Plan, readInput, readPlan } from "../fleet/plan.ts";
 import { Vectors } from "../fleet/vectors.ts";
 import type { Random } from "./random.ts";
 
@@ -12,6 +12,10 @@ export interface Question {
   readonly leaveAfterBytes: number | null;
   /** What the engine must have said. */
   readonly text: string;
+  /** What it must count for that, in tokens. */
+  readonly cost: { readonly prompt: number; readonly completion: number };
+  /** More than is ever reserved for it. */
+  readonly most: number;
 }
 
 export const KEYS = ["hc-sk-demo-free", "hc-sk-demo-premium", "hc-sk-demo-adult", "hc-sk-demo-admin"];
@@ -20,6 +24,9 @@ const DIMENSIONS = 32;
 const vectors = new Vectors(DIMENSIONS);
 
 export const FLEET_DIMENSIONS = String(DIMENSIONS);
+const LIMITLESS = { context: Number.MAX_SAFE_INTEGER, slots: Number.MAX_SAFE_INTEGER };
+/** What the gate reserves beside the bytes of a prompt, at most. */
+const TEMPLATE_TOKENS = 16;
 
 /** A share of clients goes before the end. */
 const LEAVING = 0.08;
@@ -40,22 +47,47 @@ export function draw(random: Random): Question {
 
 /** A chat or completion, with what the engine must say to it. */
 export function questionOf(path: string, key: string, body: { readonly stream: boolean }): Question {
-  const { stream } = body;
-  return { path, key, body: JSON.stringify(body), stream, leaveAfterBytes: null, text: textOf(path, body) };
+  const plan = planOf(path, body);
+  const completion = plan.choices.reduce((sum, choice) => sum + choice.count, 0);
+  const text = JSON.stringify(body);
+  return {
+    path,
+    key,
+    body: text,
+    stream: body.stream,
+    leaveAfterBytes: null,
+    text: plan.choices.map(choiceText).join(""),
+    cost: { prompt: plan.promptTokens, completion },
+    most: text.length + TEMPLATE_TOKENS + completion,
+  };
 }
 
-function textOf(path: string, body: object): string {
-  const limits = { context: Number.MAX_SAFE_INTEGER, slots: Number.MAX_SAFE_INTEGER };
-  const plan = readPlan(path.includes("chat") ? "chat" : "completions", body, limits);
+function planOf(path: string, body: object): Plan {
+  const plan = readPlan(path.includes("chat") ? "chat" : "completions", body, LIMITLESS);
   if ("refusal" in plan) throw new Error(`no engine answers ${JSON.stringify(body)}`);
-  return plan.choices.map(choiceText).join("");
+  return plan;
 }
 
 function embedding(random: Random, key: string, prompt: string): Question {
   const input = Array.from({ length: random.int(1, 200) }, (_, i) => `${prompt}${i}`);
-  const body = JSON.stringify({ model: "heartcode-embed", input });
-  const text = input.map(vectorOf).join("\n");
-  return { path: "/v1/embeddings", key, body, stream: false, leaveAfterBytes: null, text };
+  return embeddingOf(key, input);
+}
+
+export function embeddingOf(key: string, input: readonly string[]): Question {
+  const body = { model: "heartcode-embed", input };
+  const plan = readInput(body, LIMITLESS);
+  if ("refusal" in plan) throw new Error(`no engine embeds ${JSON.stringify(input)}`);
+  const text = JSON.stringify(body);
+  return {
+    path: "/v1/embeddings",
+    key,
+    body: text,
+    stream: false,
+    leaveAfterBytes: null,
+    text: input.map(vectorOf).join("\n"),
+    cost: { prompt: plan.promptTokens, completion: 0 },
+    most: text.length + TEMPLATE_TOKENS,
+  };
 }
 
 /** The embedding of a text, as JSON. */

@@ -1,60 +1,92 @@
 // Prints what happened and says what of it must not have.
+import type { Happened } from "./bill.ts";
 import type { Outcome } from "./client.ts";
+import type { Account } from "./lines.ts";
 import type { Load } from "./load.ts";
-import { billOf, type Happened, isHonest, recoveries } from "./verdict.ts";
+import type { FaultKind } from "./schedule.ts";
+import { isHonest, reckon, recoveries, spreadOf } from "./verdict.ts";
 import type { Figures, MemorySample } from "./watch.ts";
 
-/** More than any question reserves: prompt, template and 300 tokens. */
-const RESERVED_AT_MOST = 700;
 /** A process may warm up; what it gains after its first third is growth. */
 const GROWTH_BYTES = 150 * 1024 * 1024;
-const PROBES_SHOWN = 3;
+const FAULTS_SHOWN = 3;
+/** Shorter runs do not see every kind. */
+const ALL_KINDS_MS = 60_000;
 
 interface Run {
   readonly load: Load;
   readonly happened: readonly Happened[];
   readonly figures: Figures;
+  readonly accounts: ReadonlyMap<string, Account>;
   readonly problems: readonly string[];
+  readonly asked: { readonly ms: number; readonly kinds: readonly FaultKind[] };
 }
 
 /** @returns the violations. */
-export function report({ load, happened, figures, problems }: Run): string[] {
-  const { outcomes, probes } = load;
-  const all = [...outcomes, ...probes];
-  const violations = [...problems];
-  for (const outcome of all) if (!isHonest(outcome, happened)) violations.push(describe(outcome, happened));
+export function report(run: Run): string[] {
+  return [...run.problems, ...answers(run), ...faults(run), ...bill(run), ...rest(run.figures), ...memory(run.figures)];
+}
 
+function answers({ load, happened, figures }: Run): string[] {
+  const all = [...load.outcomes, ...load.probes];
+  const rows = Map.groupBy(figures.rows, (row) => row.request_id);
   const kinds = Map.groupBy(all, ({ kind }) => kind);
   console.log(`requests ${all.length}: ${[...kinds].map(([kind, list]) => `${kind} ${list.length}`).join(", ")}`);
   for (const kind of ["refused", "broken", "lost"] as const) {
     const details = Map.groupBy(kinds.get(kind) ?? [], ({ detail }) => detail);
     for (const [detail, list] of details) console.log(`  ${kind}: ${detail} × ${list.length}`);
   }
+  return all
+    .filter((outcome) => !isHonest(outcome, { happened, rows: rows.get(outcome.id) ?? [] }))
+    .map((outcome) => describe(outcome, happened));
+}
 
-  console.log(`\n${"fault".padEnd(30)} times  back after ms p50    max  failed probes`);
-  for (const { kind, times, p50Ms, maxMs, failed } of recoveries(probes, happened)) {
-    const cells = [String(times).padStart(5), p50Ms.toFixed(0).padStart(18), maxMs.toFixed(0).padStart(6)];
-    console.log(`${kind.padEnd(30)} ${cells.join(" ")} ${String(failed).padStart(14)}`);
+function faults({ load, happened, asked }: Run): string[] {
+  const usual = load.probes.filter(({ kind }) => kind === "whole").map(({ startedAt, endedAt }) => endedAt - startedAt);
+  const { p50Ms, maxMs } = spreadOf(usual);
+  console.log(`\n${happened.length} faults; probes took ${p50Ms.toFixed(0)} ms at p50, ${maxMs.toFixed(0)} at most`);
+  console.log(`${"fault".padEnd(30)} times | next answer p50    max | slowest felt p50    max | failed probes`);
+  for (const { kind, times, next, felt, failed } of recoveries(load.probes, happened)) {
+    const cells = [ms(next.p50Ms, 19), ms(next.maxMs, 6), "|", ms(felt.p50Ms, 16), ms(felt.maxMs, 6), "|"];
+    console.log(`${kind.padEnd(30)} ${String(times).padStart(5)} ${cells.join(" ")} ${String(failed).padStart(13)}`);
   }
+  if (asked.ms < ALL_KINDS_MS) return [];
+  const seen = new Set(happened.map(({ kind }) => kind));
+  return asked.kinds.filter((kind) => !seen.has(kind)).map((kind) => `${kind} never came`);
+}
 
-  const { least, most, uncertain } = billOf(figures.rows, RESERVED_AT_MOST);
+function bill({ load, happened, figures, accounts }: Run): string[] {
+  const all = [...load.outcomes, ...load.probes];
+  const { charged, worked, byManner, repeated, problems } = reckon(accounts, figures.rows, all, happened);
+  console.log(`\nbill: ${accounts.size} exchanges cost ${charged} tokens; the keys were charged ${figures.charged}`);
+  for (const [manner, row] of byManner) {
+    const cells = [String(row.exchanges).padStart(7), `charged ${row.charged}`, `engines worked ${row.worked}`];
+    console.log(`  ${manner.padEnd(10)} ${cells.join(", ")}`);
+  }
   console.log(
-    `\ncharged ${figures.charged} tokens; the engines' own count allows ${least} to ${most} (${uncertain} exchanges ran twice or broke)`,
+    `  engines worked for ${worked} tokens in all; ${repeated} costs were told again after the loss of a hub`,
   );
-  if (figures.charged < least) violations.push(`charged ${least - figures.charged} tokens less than engines counted`);
-  if (figures.charged > most) violations.push(`charged ${figures.charged - most} tokens more than engines counted`);
-  console.log(
-    `resumed ${figures.resumed}, forfeited ${figures.forfeited} tokens, quiet after ${figures.quietAfterMs.toFixed(0)} ms`,
-  );
-  const rest = {
+  if (figures.isSameDay && charged !== figures.charged)
+    return [...problems, `exchanges cost ${charged}, keys were charged ${figures.charged}`];
+  return [...problems];
+}
+
+function rest(figures: Figures): string[] {
+  console.log(`\nresumed ${figures.resumed}; quiet after ${figures.quietAfterMs.toFixed(0)} ms`);
+  const left = {
     leases: figures.leases,
     exchanges: figures.exchanges,
-    slots: figures.slotsBusy,
-    held: figures.heldBytes,
+    "slots of engines": figures.slotsBusy,
+    "requests in pools": figures.inPools,
+    "bytes held": figures.heldBytes,
   };
-  for (const [what, count] of Object.entries(rest)) if (count !== 0) violations.push(`${count} ${what} left at rest`);
+  const violations = Object.entries(left).flatMap(([what, count]) => (count === 0 ? [] : [`${count} ${what} at rest`]));
   if (figures.violations !== 0) violations.push(`${figures.violations} sockets broke the wire`);
+  return violations;
+}
 
+function memory(figures: Figures): string[] {
+  const violations: string[] = [];
   for (const [name, samples] of Map.groupBy(figures.memory, ({ name: of, pid }) => `${of} (${pid})`)) {
     const growth = growthOf(samples);
     const last = samples.at(-1)!.rssBytes;
@@ -68,7 +100,7 @@ function describe(outcome: Outcome, happened: readonly Happened[]): string {
   const { question, kind, detail, id, startedAt, endedAt } = outcome;
   const near = happened
     .filter(({ from, to }) => startedAt <= to + 5_000 && endedAt >= from)
-    .slice(-PROBES_SHOWN)
+    .slice(-FAULTS_SHOWN)
     .map((fault) => `${fault.kind} ${(fault.from - startedAt).toFixed(0)} ms after it began`);
   const what = `${question.path}${question.stream ? " stream" : ""} ${id ?? "(no id)"}`;
   return `${kind}: ${what}: ${detail}, after ${(endedAt - startedAt).toFixed(0)} ms; near: ${near.join("; ") || "nothing"}`;
@@ -85,4 +117,8 @@ function growthOf(samples: readonly MemorySample[]): number {
 
 function mib(bytes: number): string {
   return (bytes / 1024 / 1024).toFixed(0);
+}
+
+function ms(value: number, width: number): string {
+  return value.toFixed(0).padStart(width);
 }

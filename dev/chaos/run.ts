@@ -1,13 +1,14 @@
 // One run: start, load and faults, quiet, verdict.
 import { setTimeout as sleep } from "node:timers/promises";
 import { Crew } from "../crew.ts";
+import type { Happened } from "./bill.ts";
+import { EdgeLines } from "./lines.ts";
 import { Load } from "./load.ts";
 import { Random } from "./random.ts";
 import { report } from "./report.ts";
-import { type FaultKind, scheduleOf } from "./schedule.ts";
+import { type Fault, type FaultKind, scheduleOf } from "./schedule.ts";
 import { Site } from "./site.ts";
-import type { Happened } from "./verdict.ts";
-import { type Figures, Watch } from "./watch.ts";
+import { Watch } from "./watch.ts";
 
 export interface ChaosOptions {
   readonly seed: number;
@@ -24,7 +25,8 @@ const WARM_UP_MS = 4_000;
 export async function runChaos({ seed, ms, clients, kinds, directory }: ChaosOptions): Promise<string[]> {
   const random = new Random(seed);
   const crew = new Crew();
-  const site = await Site.start(crew, directory);
+  const lines = new EdgeLines(() => performance.now());
+  const site = await Site.start(crew, directory, { edgeSaid: (text) => lines.feed(text) });
   try {
     const watch = new Watch(site);
     await watch.ready();
@@ -36,22 +38,37 @@ export async function runChaos({ seed, ms, clients, kinds, directory }: ChaosOpt
     const happened: Happened[] = [];
     const began = performance.now();
     const running: Promise<void>[] = [];
-    for (const fault of scheduleOf(random.fork(), ms, kinds)) {
-      await sleep(Math.max(0, began + fault.atMs - performance.now()));
+    const cause = (fault: Fault): boolean => {
       const from = performance.now();
+      const caused = site.cause(fault);
+      if (caused === null) return false;
+      const { kind } = fault;
+      // What happens now must excuse what ends now, though it is not over itself.
+      const one = { kind, from, to: Number.POSITIVE_INFINITY };
+      happened.push(one);
       // Faults overlap, as they do.
       running.push(
-        site.cause(fault).then((wasCaused) => {
-          if (wasCaused) happened.push({ kind: fault.kind, from, to: performance.now() });
+        caused.then((came) => {
+          one.to = performance.now();
+          if (!came) happened.splice(happened.indexOf(one), 1);
         }),
       );
+      return true;
+    };
+    let postponed: Fault[] = [];
+    for (const fault of scheduleOf(random.fork(), ms, kinds)) {
+      await sleep(Math.max(0, began + fault.atMs - performance.now()));
+      const due = [...postponed, fault];
+      const now = due.find(cause);
+      postponed = due.filter((one) => one !== now);
     }
     await sleep(Math.max(0, began + ms - performance.now()));
     await Promise.all(running);
     site.heal();
     await load.stop();
-    const figures: Figures = await watch.quiet();
-    return report({ load, happened, figures, problems: site.problems });
+    const figures = await watch.quiet(lines.accounts);
+    const { accounts } = lines;
+    return report({ load, happened, figures, accounts, problems: site.problems, asked: { ms, kinds } });
   } finally {
     await site.close();
   }

@@ -1,47 +1,47 @@
 // Which fault comes when. Pure: the table of faults, and a schedule that follows from the seed alone.
 import type { Random } from "./random.ts";
 
-/** What a client may honestly be told while a fault of a kind is near; everything else is a violation. */
-export type Loss =
-  /** Nothing: every answer must be whole. */
-  | "none"
-  /** An answer that had begun may end with an error; one that had not must come. */
-  | "begun"
-  /** A request may be refused before its answer began: more failed at once than may be tried again. */
-  | "refused"
-  /** Anything that was in flight in the process that died. */
-  | "in flight";
+/** What a fault takes away for good. What it does not, no client and no bill may miss; what engines do is in their ledgers. */
+export type Took =
+  /** A connector's process, with the answers that it runs and what they have used. */
+  | "connector"
+  /** The edge's process, with the sockets of its clients. */
+  | "edge"
+  /** A hub's memory. */
+  | "hub";
 
 export interface FaultRow {
   readonly weight: number;
-  readonly loss: Loss;
-  /** How long its consequences may be felt by requests that are running. ms. */
-  readonly shadowMs: number;
+  readonly takes: readonly Took[];
   /** How long it may take the connector that it meets out of service. ms. */
   readonly outMs: number;
 }
 
 /** A socket that is dead in silence is found after 25 s, and redialled. */
 const SILENT_MS = 30_000;
+const NOTHING: readonly Took[] = [];
+const HUB: readonly Took[] = ["hub"];
+const CONNECTOR: readonly Took[] = ["connector"];
+const EDGE: readonly Took[] = ["hub", "edge"];
 
 export const FAULTS = {
-  "uplink RST": { weight: 5, loss: "none", shadowMs: 5_000, outMs: 0 },
-  "uplink FIN": { weight: 3, loss: "none", shadowMs: 5_000, outMs: 0 },
-  "uplink cut inside a frame": { weight: 4, loss: "none", shadowMs: 5_000, outMs: 0 },
-  "uplink stall": { weight: 2, loss: "none", shadowMs: 5_000, outMs: 3_000 },
-  "uplink black hole": { weight: 1, loss: "none", shadowMs: SILENT_MS, outMs: SILENT_MS },
-  "hub reset": { weight: 4, loss: "none", shadowMs: 5_000, outMs: 0 },
-  "connector drain": { weight: 2, loss: "none", shadowMs: 10_000, outMs: 30_000 },
-  "connector killed": { weight: 2, loss: "begun", shadowMs: 15_000, outMs: 8_000 },
-  "connector frozen": { weight: 1, loss: "none", shadowMs: 10_000, outMs: 8_000 },
-  "edge restart": { weight: 1, loss: "in flight", shadowMs: 10_000, outMs: 0 },
-  "engine refuses": { weight: 2, loss: "none", shadowMs: 5_000, outMs: 0 },
-  "engine 500 burst": { weight: 2, loss: "refused", shadowMs: 5_000, outMs: 0 },
-  "engine resets before the head": { weight: 2, loss: "none", shadowMs: 5_000, outMs: 0 },
-  "engine breaks off": { weight: 2, loss: "begun", shadowMs: 10_000, outMs: 0 },
-  "engine slow": { weight: 1, loss: "none", shadowMs: 10_000, outMs: 0 },
-  "backend away": { weight: 1, loss: "none", shadowMs: 5_000, outMs: 0 },
-} as const satisfies Record<string, FaultRow>;
+  "uplink RST": { weight: 5, takes: NOTHING, outMs: 0 },
+  "uplink FIN": { weight: 3, takes: NOTHING, outMs: 0 },
+  "uplink cut inside a frame": { weight: 4, takes: NOTHING, outMs: 0 },
+  "uplink stall": { weight: 2, takes: NOTHING, outMs: 3_000 },
+  "uplink black hole": { weight: 1, takes: NOTHING, outMs: SILENT_MS },
+  "hub reset": { weight: 4, takes: HUB, outMs: 0 },
+  "connector drain": { weight: 2, takes: NOTHING, outMs: 30_000 },
+  "connector killed": { weight: 2, takes: CONNECTOR, outMs: 8_000 },
+  "connector frozen": { weight: 1, takes: NOTHING, outMs: 8_000 },
+  "edge restart": { weight: 1, takes: EDGE, outMs: 0 },
+  "engine refuses": { weight: 2, takes: NOTHING, outMs: 0 },
+  "engine 500 burst": { weight: 2, takes: NOTHING, outMs: 0 },
+  "engine resets before the head": { weight: 2, takes: NOTHING, outMs: 0 },
+  "engine breaks off": { weight: 2, takes: NOTHING, outMs: 0 },
+  "engine slow": { weight: 1, takes: NOTHING, outMs: 0 },
+  "backend away": { weight: 1, takes: NOTHING, outMs: 0 },
+} satisfies Record<string, FaultRow>;
 export type FaultKind = keyof typeof FAULTS;
 export const FAULT_KINDS = Object.keys(FAULTS) as FaultKind[];
 

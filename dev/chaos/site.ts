@@ -21,6 +21,11 @@ const EDGE = {
 const CONFIG = "timeouts: { first_byte_s: 10, idle_s: 10 }\ndrain_s: 20\n";
 const DRAIN_WITHIN_MS = 30_000;
 
+export interface SiteOptions {
+  /** Is told what the edge prints. */
+  readonly edgeSaid?: (text: string) => void;
+}
+
 export class Site {
   readonly #crew: Crew;
   readonly #proxies: readonly FaultProxy[];
@@ -43,7 +48,7 @@ export class Site {
     this.#workerd = stack.workerdPid;
   }
 
-  static async start(crew: Crew, directory: string): Promise<Site> {
+  static async start(crew: Crew, directory: string, options: SiteOptions = {}): Promise<Site> {
     const proxies: FaultProxy[] = [];
     const pace = ["--tokens-per-second", "150", "--first-token-ms", "20", "--slots", "64"];
     const stack = await startStack(crew, {
@@ -51,6 +56,9 @@ export class Site {
       connectors: SITES,
       slots: 32,
       edge: EDGE,
+      heard: (part, text) => {
+        if (part === "edge") options.edgeSaid?.(text);
+      },
       config: CONFIG,
       fleet: ["--chat", "0x4", "--embed", "0x2", "--dimensions", FLEET_DIMENSIONS, ...pace],
       uplinkPort: async (edgePort) => {
@@ -68,21 +76,24 @@ export class Site {
     return { workerd: this.#workerd, ...Object.fromEntries(connectors) };
   }
 
-  /** @returns false if its target is in no state for it. */
-  async cause(fault: Fault): Promise<boolean> {
+  /** @returns null if its target is in no state for it now; else whether it came. */
+  cause(fault: Fault): Promise<boolean> | null {
     const { target, kind } = fault;
-    const index = target % SITES.length;
     const { outMs } = FAULTS[kind];
     const now = performance.now();
-    if (outMs > 0) {
-      if (this.#outUntil.some((until, other) => other !== index && now < until)) return false;
-      this.#outUntil[index] = Math.max(this.#outUntil[index]!, now + outMs);
-    }
-    return ACTIONS[kind](this, fault, {
-      index,
-      proxy: this.#proxies[index]!,
-      engine: this.enginePorts[target % this.enginePorts.length]!,
-    });
+    const out = this.#outUntil.findIndex((until) => now < until);
+    // One of two is always left.
+    const index = outMs > 0 && out !== -1 ? out : target % SITES.length;
+    const part = kind.startsWith("connector")
+      ? SITES[index]!
+      : kind === "edge restart" || kind === "hub reset"
+        ? "edge"
+        : null;
+    if (part !== null && this.#busy.has(part)) return null;
+    if (outMs > 0) this.#outUntil[index] = Math.max(this.#outUntil[index]!, now + outMs);
+    const proxy = this.#proxies[index]!;
+    const engine = this.enginePorts[target % this.enginePorts.length]!;
+    return Promise.resolve(ACTIONS[kind](this, fault, { index, proxy, engine }));
   }
 
   get enginePorts(): readonly number[] {

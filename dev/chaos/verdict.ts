@@ -1,100 +1,124 @@
 // What must hold when everything is quiet again. Pure: figures in, a list of what was violated out.
+import { costOf, type Happened, type LedgerRow, type Manner, type Settled, settle } from "./bill.ts";
 import type { Outcome } from "./client.ts";
+import type { Account } from "./lines.ts";
 import { FAULTS, type FaultKind } from "./schedule.ts";
 
-/** A fault as it really happened. ms, the clock of the outcomes. */
-export interface Happened {
-  readonly kind: FaultKind;
-  readonly from: number;
-  readonly to: number;
+export interface Evidence {
+  readonly happened: readonly Happened[];
+  /** Of the exchange. */
+  readonly rows: readonly LedgerRow[];
 }
 
-/** What an engine has written down of one request. */
-export interface LedgerRow {
-  readonly request_id: string | null;
-  readonly prompt_tokens: number;
-  readonly completion_tokens: number;
-  readonly outcome: string;
-}
-
-/** Whether what became of a request may be so, with these faults around it. */
-export function isHonest(outcome: Outcome, happened: readonly Happened[]): boolean {
-  if (outcome.kind === "whole" || outcome.kind === "left") return true;
-  if (outcome.kind === "wrong" || outcome.kind === "hung") return false;
-  return happened.some(({ kind, from, to }) => {
-    const { loss, shadowMs } = FAULTS[kind];
-    const isNear = outcome.startedAt <= to + shadowMs && outcome.endedAt >= from;
-    if (!isNear || loss === "none") return false;
-    if (loss === "in flight") return true;
-    return outcome.kind === (loss === "begun" ? "broken" : "refused");
-  });
+/** Whether what became of a request has a cause that nobody could have mended. */
+export function isHonest(outcome: Outcome, { happened, rows }: Evidence): boolean {
+  const { kind, startedAt, endedAt } = outcome;
+  if (kind === "whole" || kind === "left") return true;
+  if (kind === "wrong" || kind === "hung") return false;
+  const lost = (what: "connector" | "edge"): boolean =>
+    happened.some((one) => FAULTS[one.kind].takes.includes(what) && startedAt <= one.to && one.from <= endedAt);
+  const hasEngineFailed = rows.some((row) => row.outcome === "failed");
+  switch (kind) {
+    case "lost":
+      return lost("edge");
+    case "refused":
+      return hasEngineFailed;
+    case "broken":
+      return hasEngineFailed || lost("connector") || lost("edge");
+    default:
+      return kind satisfies never;
+  }
 }
 
 export interface Recovery {
   readonly kind: FaultKind;
   readonly times: number;
-  readonly p50Ms: number;
-  readonly maxMs: number;
-  /** Probes that began after the fault and failed. */
+  /** From the fault to the first whole answer to a probe that began after it. */
+  readonly next: Spread;
+  /** How long the slowest probe took of those that ran at the time or began within a second: what the unluckiest felt. */
+  readonly felt: Spread;
+  /** Probes that began after the fault and failed before one was answered. */
   readonly failed: number;
 }
 
-/** From each fault to the end of the first probe that began after it and came back whole. */
+export interface Spread {
+  readonly p50Ms: number;
+  readonly maxMs: number;
+}
+
+const FELT_WITHIN_MS = 1_000;
+
 export function recoveries(probes: readonly Outcome[], happened: readonly Happened[]): Recovery[] {
-  const sorted = probes.toSorted((a, b) => a.startedAt - b.startedAt);
-  const rows = new Map<FaultKind, { ms: number[]; failed: number }>();
+  const rows = new Map<FaultKind, { next: number[]; felt: number[]; failed: number; times: number }>();
   for (const { kind, from } of happened) {
-    const after = sorted.filter((probe) => probe.startedAt >= from);
-    const first = after.findIndex((probe) => probe.kind === "whole");
-    const row = rows.get(kind) ?? { ms: [], failed: 0 };
+    const row = rows.get(kind) ?? { next: [], felt: [], failed: 0, times: 0 };
     rows.set(kind, row);
-    if (first === -1) continue;
-    row.ms.push(after[first]!.endedAt - from);
-    row.failed += after.slice(0, first).length;
+    row.times += 1;
+    const near = probes.filter(({ startedAt, endedAt }) => startedAt <= from + FELT_WITHIN_MS && endedAt >= from);
+    row.felt.push(near.reduce((most, { startedAt, endedAt }) => Math.max(most, endedAt - startedAt), 0));
+    const after = probes.filter(({ startedAt }) => startedAt >= from);
+    const whole = after.filter(({ kind: became }) => became === "whole").map(({ endedAt }) => endedAt);
+    if (whole.length === 0) continue;
+    const next = Math.min(...whole);
+    row.next.push(next - from);
+    row.failed += after.filter(({ kind: became, endedAt }) => became !== "whole" && endedAt <= next).length;
   }
-  return [...rows].map(([kind, { ms, failed }]) => {
-    const sortedMs = ms.toSorted((a, b) => a - b);
-    const p50Ms = sortedMs[Math.floor((sortedMs.length - 1) / 2)] ?? Number.NaN;
-    return { kind, times: ms.length, p50Ms, maxMs: sortedMs.at(-1) ?? Number.NaN, failed };
-  });
+  return [...rows].map(([kind, { next, felt, failed, times }]) => ({
+    kind,
+    times,
+    next: spreadOf(next),
+    felt: spreadOf(felt),
+    failed,
+  }));
 }
 
-export interface Bill {
-  /** What may be charged at least and at most, from the engines' own count. */
-  readonly least: number;
-  readonly most: number;
-  /** Exchanges that more than one engine ran, or that broke: what of them is charged depends on which attempt answered. */
-  readonly uncertain: number;
+export function spreadOf(list: readonly number[]): Spread {
+  const sorted = list.toSorted((a, b) => a - b);
+  return {
+    p50Ms: sorted[Math.floor((sorted.length - 1) / 2)] ?? Number.NaN,
+    maxMs: sorted.at(-1) ?? Number.NaN,
+  };
 }
 
-/**
- * An exchange that one engine ran to its end costs what that engine counted. One that was run more than once, because an engine or
- * a connector was lost, costs one of the runs, or what was reserved where nobody is left to say; one that was cut short costs
- * what was generated, as far as the connector saw it.
- */
-export function billOf(rows: readonly LedgerRow[], reservedAtMost: number): Bill {
-  const runs = new Map<string, LedgerRow[]>();
-  for (const row of rows)
-    if (row.request_id !== null) runs.set(row.request_id, [...(runs.get(row.request_id) ?? []), row]);
-  let least = 0;
-  let most = 0;
-  let uncertain = 0;
-  for (const all of runs.values()) {
-    const costs = all.map((row) => row.prompt_tokens + row.completion_tokens);
-    const [only] = all;
-    if (all.length === 1 && only?.outcome === "complete") {
-      least += costs[0]!;
-      most += costs[0]!;
-      continue;
-    }
-    uncertain += 1;
-    const whole = all.filter((row) => row.outcome === "complete");
-    // What one of several parts or attempts counted, or all of them together.
-    least += whole.length > 0 ? Math.min(...costs) : 0;
-    most += Math.max(
-      reservedAtMost,
-      costs.reduce((sum, cost) => sum + cost, 0),
-    );
+export interface Reckoning {
+  readonly charged: number;
+  /** Tokens that engines worked for, and how many of them no key has paid: runs that moved, clients that left, answers that broke. */
+  readonly worked: number;
+  readonly byManner: ReadonlyMap<
+    Manner,
+    { readonly exchanges: number; readonly charged: number; readonly worked: number }
+  >;
+  readonly repeated: number;
+  readonly problems: readonly string[];
+}
+
+/** Every exchange that the edge has let in, by its own lines, by the engines' ledgers and by what its client saw. */
+export function reckon(
+  accounts: ReadonlyMap<string, Account>,
+  rows: readonly LedgerRow[],
+  outcomes: readonly Outcome[],
+  happened: readonly Happened[],
+): Reckoning {
+  const rowsOf = Map.groupBy(rows, (row) => row.request_id);
+  const outcomeOf = new Map(outcomes.map((outcome) => [outcome.id, outcome]));
+  const byManner = new Map<Manner, { exchanges: number; charged: number; worked: number }>();
+  const problems: string[] = [];
+  let repeated = 0;
+  for (const [id, account] of accounts) {
+    const own = rowsOf.get(id) ?? [];
+    const settled: Settled = settle({ account, rows: own, outcome: outcomeOf.get(id) ?? null, happened });
+    const row = byManner.get(settled.manner) ?? { exchanges: 0, charged: 0, worked: 0 };
+    byManner.set(settled.manner, row);
+    row.exchanges += 1;
+    row.charged += settled.charged;
+    row.worked += own.reduce((sum, one) => sum + costOf(one), 0);
+    if (settled.isRepeated) repeated += 1;
+    if (settled.problem !== null) problems.push(`${id} ${settled.problem}`);
   }
-  return { least, most, uncertain };
+  for (const { id, kind } of outcomes)
+    if (id !== null && kind === "whole" && !accounts.has(id)) problems.push(`${id} has no line of the edge`);
+  for (const id of rowsOf.keys())
+    if (id !== null && !accounts.has(id)) problems.push(`${id} was run, and has no line of the edge`);
+  const sum = (of: "charged" | "worked") => [...byManner.values()].reduce((total, row) => total + row[of], 0);
+  return { charged: sum("charged"), worked: sum("worked"), byManner, repeated, problems };
 }

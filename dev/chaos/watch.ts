@@ -1,9 +1,11 @@
 // What the parts themselves say while it goes on, and when all is quiet: hubs, engines, keys, memory.
 import { readFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { PoolReport } from "../../shared/wire/messages.ts";
+import type { LedgerRow } from "./bill.ts";
+import type { Account } from "./lines.ts";
 import { KEYS } from "./question.ts";
 import { ADMIN_TOKEN, type Site } from "./site.ts";
-import type { LedgerRow } from "./verdict.ts";
 
 const LOOK_EVERY_MS = 2_000;
 const READY_WITHIN_MS = 20_000;
@@ -22,13 +24,16 @@ export interface Figures {
   readonly rows: readonly LedgerRow[];
   /** Tokens of the day, of all keys together: what was charged. */
   readonly charged: number;
+  /** The day of all keys is the one in which it began. */
+  readonly isSameDay: boolean;
   readonly slotsBusy: number;
+  /** Requests that connectors believe to be at an engine or in a queue. */
+  readonly inPools: number;
   readonly leases: number;
   readonly exchanges: number;
   readonly heldBytes: number;
   readonly violations: number;
   readonly resumed: number;
-  readonly forfeited: number;
   readonly memory: readonly MemorySample[];
   /** ms from the last answer until nothing ran and nothing was owed. */
   readonly quietAfterMs: number;
@@ -39,8 +44,8 @@ interface HubView {
   readonly held_bytes: number;
   readonly violations: number;
   readonly resumed: number;
-  readonly links: readonly { readonly live: boolean }[];
-  readonly gate: { readonly leases: number; readonly forfeited_tokens: number };
+  readonly links: readonly { readonly live: boolean; readonly pools: readonly PoolReport[] }[];
+  readonly gate: { readonly leases: number };
 }
 
 export class Watch {
@@ -51,6 +56,7 @@ export class Watch {
   #chargedBefore = 0;
   #looking: Promise<void> = Promise.resolve();
   readonly #began = performance.now();
+  readonly #day = dayNow();
 
   constructor(site: Site) {
     this.#site = site;
@@ -72,7 +78,8 @@ export class Watch {
     })();
   }
 
-  async quiet(): Promise<Figures> {
+  /** @param accounts what the edge has said: it is waited for until each exchange has its cost. */
+  async quiet(accounts: ReadonlyMap<string, Account>): Promise<Figures> {
     this.#isOn = false;
     await this.#looking;
     const since = performance.now();
@@ -80,8 +87,9 @@ export class Watch {
     await this.#until(
       async () => {
         hubs = await this.#hubs();
-        const isIdle = hubs.every((hub) => hub.exchanges === 0 && hub.gate.leases === 0);
-        return isIdle && (await this.#slotsBusy()) === 0;
+        const isIdle = hubs.every((hub) => hub.exchanges === 0 && hub.gate.leases === 0) && inPools(hubs) === 0;
+        const isTold = [...accounts.values()].every(({ bills }) => bills.length > 0);
+        return isIdle && isTold && (await this.#slotsBusy()) === 0;
       },
       QUIET_WITHIN_MS,
       "quiet",
@@ -92,13 +100,14 @@ export class Watch {
     return {
       rows: [...this.#rows.values()],
       charged: (await this.#charged()) - this.#chargedBefore,
+      isSameDay: this.#day === dayNow(),
       slotsBusy: await this.#slotsBusy(),
+      inPools: inPools(hubs),
       leases: sum((hub) => hub.gate.leases),
       exchanges: sum((hub) => hub.exchanges),
       heldBytes: sum((hub) => hub.held_bytes),
       violations: sum((hub) => hub.violations),
       resumed: sum((hub) => hub.resumed),
-      forfeited: sum((hub) => hub.gate.forfeited_tokens),
       memory: this.#memory,
       quietAfterMs,
     };
@@ -153,4 +162,14 @@ export class Watch {
       await sleep(200);
     }
   }
+}
+
+function inPools(hubs: readonly HubView[]): number {
+  const pools = hubs.flatMap(({ links }) => links.flatMap((link) => link.pools));
+  return pools.reduce((sum, { in_flight: running, queued }) => sum + running + queued, 0);
+}
+
+/** UTC: a new day begins a new count. */
+function dayNow(): string {
+  return new Date().toISOString().slice(0, 10);
 }

@@ -1,0 +1,127 @@
+// Each exchange's cost against what the engines did for that very exchange. Pure.
+import type { Outcome } from "./client.ts";
+import type { Account, Bill } from "./lines.ts";
+import type { FaultKind, Took } from "./schedule.ts";
+import { FAULTS } from "./schedule.ts";
+
+/** A fault as it really happened. ms, the clock of the outcomes. */
+export interface Happened {
+  readonly kind: FaultKind;
+  readonly from: number;
+  readonly to: number;
+}
+
+/** What an engine has written down of one request. */
+export interface LedgerRow {
+  readonly request_id: string | null;
+  readonly prompt_tokens: number;
+  readonly completion_tokens: number;
+  readonly outcome: string;
+}
+
+/** All that is known of one exchange. */
+export interface Case {
+  readonly account: Account;
+  readonly rows: readonly LedgerRow[];
+  /** Null: its client left before it knew the id. */
+  readonly outcome: Outcome | null;
+  readonly happened: readonly Happened[];
+}
+
+/**
+ * - `exact`: the client, the engine and the gate name the same number
+ * - `cut short`: it was paid as far as it was seen
+ * - `nothing`: it never began
+ * - `forfeited`: who could have said is dead, and what was reserved is paid
+ */
+export type Manner = "exact" | "cut short" | "nothing" | "forfeited";
+
+export interface Settled {
+  readonly manner: Manner;
+  readonly charged: number;
+  /** Told more than once, in the same words. */
+  readonly isRepeated: boolean;
+  /** What must not be. */
+  readonly problem: string | null;
+}
+
+/** A lease whose connector is lost waits so long, and the clock of the hub ticks a few times a second. */
+const LEASE_MS = 65_000;
+
+export function settle({ account, rows, outcome, happened }: Case): Settled {
+  const { bills } = account;
+  const last = bills.at(-1);
+  if (last === undefined) return { manner: "nothing", charged: 0, isRepeated: false, problem: "was never settled" };
+  const from = Math.min(outcome?.startedAt ?? Number.POSITIVE_INFINITY, account.from);
+  const took = (what: Took, since: number, until: number): boolean =>
+    happened.some(({ kind, from: at, to }) => FAULTS[kind].takes.includes(what) && since <= to && at <= until);
+  const { manner, problem } = mannerOf(last, rows, outcome, () =>
+    took("connector", last.outcome === "expired" ? Math.min(from, last.atMs - LEASE_MS) : from, last.atMs),
+  );
+  const different = bills.find(({ charged }) => charged !== last.charged);
+  const isRepeated = bills.length > 1;
+  const wasLost = (): boolean => took("hub", from, account.to);
+  const twice =
+    different !== undefined
+      ? `was charged ${different.charged} (${different.outcome}) and ${last.charged} (${last.outcome})`
+      : isRepeated && !wasLost()
+        ? "was settled twice although no hub was lost"
+        : account.ends > 1 && !wasLost()
+          ? "ended twice although no hub was lost"
+          : null;
+  return { manner, charged: last.charged, isRepeated, problem: problem ?? twice };
+}
+
+interface Judged {
+  readonly manner: Manner;
+  readonly problem: string | null;
+}
+
+function mannerOf(
+  { charged, completion, source, outcome: word }: Bill,
+  rows: readonly LedgerRow[],
+  outcome: Outcome | null,
+  wasKilled: () => boolean,
+): Judged {
+  if (word === "expired") {
+    const most = outcome?.question.most ?? Number.POSITIVE_INFINITY;
+    if (!wasKilled()) return { manner: "forfeited", problem: "expired although nobody who ran it was killed" };
+    return { manner: "forfeited", problem: charged > most ? `forfeited ${charged}, more than ${most}` : null };
+  }
+  if (outcome?.kind === "whole") {
+    const { prompt, completion: said } = outcome.question.cost;
+    const cost = prompt + said;
+    if (charged !== cost) return { manner: "exact", problem: `cost ${charged}; its whole answer is ${cost}` };
+    return { manner: "exact", problem: hasRun(rows, charged) ? null : `cost ${charged}; no engine ran that` };
+  }
+  if (source === "engine") {
+    return { manner: "exact", problem: hasRun(rows, charged) ? null : `cost ${charged}; no engine ran that` };
+  }
+  const seen = outcome?.pieces ?? 0;
+  if (source === "counted") {
+    const most = Math.max(0, ...rows.map((row) => row.completion_tokens));
+    const isTrue = charged === completion && charged >= seen && charged <= most;
+    const bounds = `the client saw ${seen}, an engine generated ${most}`;
+    return { manner: "cut short", problem: isTrue ? null : `cost ${charged}; ${bounds}` };
+  }
+  if (charged > 0) return { manner: "nothing", problem: `cost ${charged}, and nobody said so` };
+  return { manner: "nothing", problem: seen > 0 ? `cost nothing; the client saw ${seen} tokens` : null };
+}
+
+/** One engine ran it to its end for just that, or several did their parts of it. */
+function hasRun(rows: readonly LedgerRow[], tokens: number): boolean {
+  const whole = rows.filter(({ outcome }) => outcome === "complete").map(costOf);
+  return whole.includes(tokens) || (whole.length > 1 && isSumOfSome(whole, tokens));
+}
+
+export function costOf(row: LedgerRow): number {
+  return row.prompt_tokens + row.completion_tokens;
+}
+
+/** A run that was moved leaves parts that nobody has read. */
+function isSumOfSome(parts: readonly number[], sum: number): boolean {
+  let sums = new Set([0]);
+  for (const part of parts)
+    sums = new Set([...sums, ...[...sums].map((one) => one + part)].filter((one) => one <= sum));
+  return sums.has(sum);
+}
