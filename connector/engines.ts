@@ -46,7 +46,14 @@ export class Engines {
     return [...this.#pools.keys()];
   }
 
+  /** A request is served by what is there when its body is: the configuration may be replaced before that. */
   get(target: string): Engine | undefined {
+    const engine = this.#at(target);
+    if (engine === undefined) return undefined;
+    return { serve: (request, handler) => (this.#at(target) ?? engine).serve(request, handler) };
+  }
+
+  #at(target: string): Engine | undefined {
     return target === BACKEND ? this.#backend?.engine : this.#pools.get(target)?.serves;
   }
 
