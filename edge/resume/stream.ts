@@ -22,6 +22,7 @@ export function resumable({ first, reopen, interrupted }: ResumableOptions): Rea
   let reader = first.getReader({ mode: "byob" });
   let buffer = new ArrayBuffer(READ_BYTES);
   let offset = 0;
+  let isLeft = false;
   /** The beginning of an event whose end is not here yet: a client must never see half an event before an error. */
   let tail: Uint8Array | null = null;
 
@@ -36,9 +37,13 @@ export function resumable({ first, reopen, interrupted }: ResumableOptions): Rea
         buffer = isSmall ? value.buffer : new ArrayBuffer(READ_BYTES);
         return chunk;
       } catch (error) {
-        const again = await reopen(offset);
+        const again = isLeft ? null : await reopen(offset);
         if (again === null) throw error;
         reader = again.getReader({ mode: "byob" });
+        if (isLeft) {
+          await reader.cancel();
+          throw error;
+        }
         // The buffer went down with the read that failed.
         buffer = new ArrayBuffer(READ_BYTES);
       }
@@ -60,12 +65,17 @@ export function resumable({ first, reopen, interrupted }: ResumableOptions): Rea
         if (end > 0) return controller.enqueue(whole.subarray(0, end));
       }
     } catch (error) {
+      if (isLeft) return;
       if (interrupted === null) return controller.error(error);
       controller.enqueue(interrupted);
       controller.close();
     }
   };
-  return new ReadableStream({ pull, cancel: (reason) => reader.cancel(reason) }, { highWaterMark: 0 });
+  const cancel = (reason: unknown) => {
+    isLeft = true;
+    return reader.cancel(reason);
+  };
+  return new ReadableStream({ pull, cancel }, { highWaterMark: 0 });
 }
 
 function join(tail: Uint8Array | null, chunk: Uint8Array): Uint8Array {

@@ -81,4 +81,28 @@ describe("a resumable stream", () => {
     await reader.cancel();
     expect(cancelled).toBe(true);
   });
+
+  test("whose reader leaves while it is on its way to go on elsewhere is left there too", async () => {
+    let cancelled = false;
+    const again = new ReadableStream({
+      type: "bytes",
+      cancel: () => {
+        cancelled = true;
+      },
+    });
+    const asked = Promise.withResolvers<void>();
+    const hub = Promise.withResolvers<ReadableStream<Uint8Array>>();
+    const reopen = () => {
+      asked.resolve();
+      return hub.promise;
+    };
+    const reader = resumable({ first: source([], true), reopen, interrupted: INTERRUPTED }).getReader();
+    const read = reader.read();
+    await asked.promise;
+    await reader.cancel().catch(() => {});
+    hub.resolve(again);
+    await read;
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(cancelled).toBe(true);
+  });
 });
