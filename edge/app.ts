@@ -17,7 +17,7 @@ import type { Env } from "./env.ts";
 import { bearer, digestOf, isKey } from "./gate/key.ts";
 import { isSame } from "./gate/secret.ts";
 import { SHIELD_WINDOW_MS, Shield } from "./gate/shield.ts";
-import { logDefect, logRequest } from "./log.ts";
+import { logDefect, loggedPath, logRequest, newRequestId } from "./log.ts";
 import { resumable } from "./resume/stream.ts";
 import { readSettings, type Settings } from "./settings.ts";
 
@@ -25,9 +25,6 @@ interface App {
   Bindings: Env;
   Variables: { id: string; startedAt: number };
 }
-
-/** Of a path that nothing serves, as much is logged. */
-const MOST_PATH = 128;
 
 const AbortHub = z.object({ shard: z.number().int().min(0) });
 const Purge = z.object({ key_sha256: z.string().regex(/^[0-9a-f]{64}$/) });
@@ -202,7 +199,7 @@ function isAt(route: string, path: string): boolean {
 function requestId(c: Context<App>): string {
   const given = c.get("id");
   if (given !== undefined) return given;
-  const id = `req_${crypto.randomUUID().replaceAll("-", "")}`;
+  const id = newRequestId();
   c.set("id", id);
   return id;
 }
@@ -222,7 +219,6 @@ function fail(c: Context<App>, failure: Failure): Response {
 /** For requests that no exchange speaks of. */
 function log(c: Context<App>, status: number, code: string | null): void {
   const startedAt = c.get("startedAt") ?? Date.now();
-  // A path is the client's own text: some write their key into it.
-  const path = c.req.path.slice(0, MOST_PATH).replace(/hc-sk-[\w-]*/g, "hc-sk-…");
+  const path = loggedPath(c.req.path);
   logRequest({ request_id: requestId(c), method: c.req.method, path, status, code, total_ms: Date.now() - startedAt });
 }

@@ -7,6 +7,8 @@ export interface HubRpc extends Rpc.DurableObjectBranded {
   usage(credentials: Credentials): Promise<UsageAnswer>;
   purge(digest: string): void;
   status(): HubStatus;
+  running(): number;
+  dismiss(): void;
   /** Development only: the object is lost in the middle of whatever it does. Rejects, as every call to a lost object does. */
   devAbort(): void;
 }

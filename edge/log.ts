@@ -37,6 +37,18 @@ export interface SettledLine {
   readonly usage_source: string | null;
 }
 
+export function newRequestId(): string {
+  return `req_${crypto.randomUUID().replaceAll("-", "")}`;
+}
+
+/** Of a path that nothing serves, as much is logged. */
+const MOST_PATH = 128;
+
+/** A path is the client's own text: some write their key into it. */
+export function loggedPath(path: string): string {
+  return path.slice(0, MOST_PATH).replace(/hc-sk-[\w-]*/g, "hc-sk-…");
+}
+
 export function logRequest(line: RequestLine): void {
   console.log(JSON.stringify({ level: line.status >= 500 ? "warn" : "info", msg: "request", ...line }));
 }

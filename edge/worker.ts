@@ -1,11 +1,14 @@
 // The entry: the Worker, and the Durable Object as the place where the gate and the hub meet.
+import { WorkerEntrypoint } from "cloudflare:workers";
 import { Failure } from "../shared/errors.ts";
 import type { AccountAnswer, Credentials, UsageAnswer } from "../shared/hop.ts";
+import { hubOf } from "./api/hubs.ts";
 import { createApp } from "./app.ts";
 import type { Env } from "./env.ts";
 import { Gate } from "./gate/gate.ts";
 import { Store } from "./gate/store.ts";
 import { HubObject } from "./hub/object.ts";
+import { Leaving } from "./leaving.ts";
 import { readSettings } from "./settings.ts";
 
 /** How long one exchange may take, queue and answer together. */
@@ -63,4 +66,18 @@ async function told<T>(work: () => Promise<T>): Promise<T | { failure: Failure["
   }
 }
 
-export default createApp();
+const app = createApp();
+const leaving = new Leaving();
+
+/** For who runs workerd himself, over a socket of his own. A Worker that is deployed has no way to it. */
+export class Control extends WorkerEntrypoint<Env> {
+  override async fetch(): Promise<Response> {
+    const { shards } = readSettings(this.env);
+    const hubs = Array.from({ length: shards }, (_, shard) => hubOf(this.env, shard));
+    return Response.json(await leaving.look(hubs));
+  }
+}
+
+export default {
+  fetch: (request, env, context) => leaving.refusal(request) ?? app.fetch(request, env, context),
+} satisfies ExportedHandler<Env>;

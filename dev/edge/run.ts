@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type CertificateFiles, readCertificate, watchCertificate } from "./certificate.ts";
 import { type Front, startFront } from "./front.ts";
+import { leave } from "./leave.ts";
 import { startRedirect } from "./redirect.ts";
 import { bracketed, startWorkerd, type Workerd } from "./workerd.ts";
 
@@ -46,7 +47,12 @@ export interface RunningEdge {
 export async function startEdge(options: EdgeOptions): Promise<RunningEdge> {
   const { bundle, state, settings, host, port, log } = options;
   const inspect = options.inspect === undefined ? {} : { inspect: `${bracketed(host)}:${options.inspect}` };
-  const common = { bundle, state, settings, ...inspect };
+  // In a folder of our own: who can reach these sockets can say who a client is, and end the edge. And short, for a path of
+  // 107 bytes.
+  const folder = await mkdtemp(join(tmpdir(), "heartcode-edge-"));
+  const sweep = () => rmSync(folder, { recursive: true, force: true });
+  process.once("exit", sweep);
+  const common = { bundle, state, settings, controlPath: join(folder, "control"), ...inspect };
   if (options.front !== true && options.tls === undefined) {
     const workerd = await startWorkerd({ ...common, listen: { host, port } });
     return {
@@ -56,15 +62,12 @@ export async function startEdge(options: EdgeOptions): Promise<RunningEdge> {
       pid: workerd.process.pid ?? 0,
       exited: workerd.exited,
       reload: async () => {},
-      stop: () => workerd.stop(),
+      stop: (drainMs) => (drainMs === 0 ? workerd.stop() : leave(workerd, drainMs, log)),
     };
   }
 
   const certificate = options.tls === undefined ? undefined : await readCertificate(options.tls);
-  // In a folder of our own: who can reach this socket can say who a client is. And short, for a path of 107 bytes.
-  const folder = await mkdtemp(join(tmpdir(), "heartcode-edge-"));
-  const undo: (() => unknown)[] = [() => rmSync(folder, { recursive: true, force: true })];
-  process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
+  const undo: (() => unknown)[] = [sweep];
   try {
     const hop = { socketPath: join(folder, "workerd"), cfHeader: `x-cf-${randomBytes(8).toString("hex")}` };
     const tls = certificate === undefined ? {} : { tls: certificate };

@@ -1,14 +1,18 @@
 // One workerd process that runs the bundle: its configuration, its start, its end.
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdir, writeFile } from "node:fs/promises";
+import { request } from "node:http";
 import { join, relative, resolve } from "node:path";
+import { json } from "node:stream/consumers";
+import type { Look } from "../../edge/leaving.ts";
 import { readCompatibility } from "./compatibility.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
 /** The native binary: killing a wrapper would leave workerd on the port. */
 const WORKERD = join(ROOT, "node_modules/workerd/bin/workerd");
-/** workerd stays as long as a WebSocket is open, and an uplink always is. */
+/** workerd stays as long as a WebSocket is open, and an uplink is until the connectors were let go. */
 const KILL_AFTER_MS = 1_000;
+const LOOK_WITHIN_MS = 2_000;
 
 /** A port (0: a free one), or a unix socket behind a front that says in a header who the client is. */
 export type ListenAt =
@@ -19,6 +23,8 @@ export interface WorkerdOptions {
   readonly bundle: string;
   readonly state: string;
   readonly listen: ListenAt;
+  /** A unix socket for {@link Workerd.look}. */
+  readonly controlPath: string;
   /** Address and port for Chrome DevTools. */
   readonly inspect?: string;
   /** The Worker's variables and secrets: in the process environment, never on disk or in arguments. */
@@ -30,15 +36,18 @@ export interface Workerd {
   readonly process: ChildProcess;
   /** Resolves with the exit code, or null if a signal ended it. */
   readonly exited: Promise<number | null>;
-  stop(): Promise<void>;
+  /** From the first call on nothing new begins; rejects where workerd does not answer. */
+  look(): Promise<Look>;
+  /** @param withinMs what is left after it is cut. */
+  stop(withinMs?: number): Promise<void>;
 }
 
 /** @throws Error in one line if it does not come up. */
 export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
-  const { bundle, state, listen, settings, inspect } = options;
+  const { bundle, state, listen, controlPath, settings, inspect } = options;
   await mkdir(join(state, "do"), { recursive: true });
   const file = join(state, "workerd.capnp");
-  await writeFile(file, configOf(relative(state, join(bundle, "worker.js")), listen, Object.keys(settings)));
+  await writeFile(file, configOf(relative(state, join(bundle, "worker.js")), { listen, controlPath, settings }));
   const inspector = inspect === undefined ? [] : [`--inspector-addr=${inspect}`];
   const child = spawn(WORKERD, ["serve", file, "--control-fd=3", ...inspector], {
     cwd: state,
@@ -63,7 +72,7 @@ export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
     control.setEncoding("utf8");
     control.on("data", (text: string) => {
       lines += text;
-      const match = /"event":"listen"[^}]*"port":(\d+)/.exec(lines);
+      const match = /"event":"listen","socket":"http","port":(\d+)/.exec(lines);
       if (match?.[1] !== undefined) done(Number(match[1]));
     });
   });
@@ -77,26 +86,41 @@ export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
     port: started,
     process: child,
     exited,
-    stop: async () => {
+    look: () => look(controlPath),
+    stop: async (withinMs = KILL_AFTER_MS) => {
       if (child.exitCode !== null || child.signalCode !== null) return;
       child.kill("SIGTERM");
-      const force = setTimeout(() => child.kill("SIGKILL"), KILL_AFTER_MS);
+      const force = setTimeout(() => child.kill("SIGKILL"), withinMs);
       await exited;
       clearTimeout(force);
     },
   };
 }
 
-function configOf(worker: string, listen: ListenAt, variables: readonly string[]): string {
+function look(socketPath: string): Promise<Look> {
+  return new Promise((done, fail) => {
+    const asked = request({ socketPath, path: "/", agent: false, timeout: LOOK_WITHIN_MS }, (answer) => {
+      json(answer).then((value) => done(value as Look), fail);
+    });
+    asked.on("timeout", () => asked.destroy(new Error("workerd does not answer")));
+    asked.on("error", fail).end();
+  });
+}
+
+type Configured = Pick<WorkerdOptions, "listen" | "controlPath" | "settings">;
+
+function configOf(worker: string, { listen, controlPath, settings }: Configured): string {
   const address = "port" in listen ? `${bracketed(listen.host)}:${listen.port}` : `unix:${listen.socketPath}`;
   const http = "port" in listen ? "()" : `(cfBlobHeader = "${listen.cfHeader}")`;
   const { compatibilityDate, compatibilityFlags } = readCompatibility();
-  const bindings = variables.map((name) => `(name = "${name}", fromEnvironment = "${name}")`);
+  const bindings = Object.keys(settings).map((name) => `(name = "${name}", fromEnvironment = "${name}")`);
   bindings.push('(name = "HUB", durableObjectNamespace = "Hub")');
   return `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
   services = [ (name = "main", worker = .edge), (name = "do-disk", disk = (path = "do", writable = true)) ],
-  sockets = [ (name = "http", address = "${address}", http = ${http}, service = "main") ] );
+  sockets = [
+    (name = "http", address = "${address}", http = ${http}, service = "main"),
+    (name = "control", address = "unix:${controlPath}", http = (), service = (name = "main", entrypoint = "Control")) ] );
 const edge :Workerd.Worker = (
   modules = [ (name = "worker.js", esModule = embed "${worker}") ],
   compatibilityDate = "${compatibilityDate}",

@@ -93,7 +93,8 @@ export async function startStack(crew: Crew, options: StackOptions): Promise<Sta
       [
         EDGE,
         ...["--port", String(port), "--state", join(directory, "edge"), "--connector-keys", keysFile],
-        ...(options.edgeArgs ?? []),
+        // Whoever ends all of it waits for nobody.
+        ...["--drain", "0", ...(options.edgeArgs ?? [])],
       ],
       { AUTH_MODE: "backend", ...options.edge },
     );

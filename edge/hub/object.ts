@@ -26,6 +26,9 @@ import { isLive } from "./roster.ts";
 import { Switchboard } from "./switchboard.ts";
 
 const TICK_MS = 250;
+/** Of WebSockets (RFC 6455): routine, and a redial follows. */
+const GOING_AWAY = 1001;
+
 export abstract class HubObject<Env> extends DurableObject<Env> {
   readonly board: Switchboard;
   readonly #links = new WeakMap<WebSocket, Link>();
@@ -113,6 +116,16 @@ export abstract class HubObject<Env> extends DurableObject<Env> {
       outcomes: this.#outcomes.list(),
       gate: this.gate.status(now),
     };
+  }
+
+  /** Exchanges that a restart would cut. */
+  running(): number {
+    return this.board.running + (this.board.settlement.isOwed ? 1 : 0);
+  }
+
+  /** The edge is about to end: its connectors dial again. */
+  dismiss(): void {
+    for (const socket of this.ctx.getWebSockets()) socket.close(GOING_AWAY, "the edge restarts");
   }
 
   /** Leases that ran out while nothing else happened here. */
