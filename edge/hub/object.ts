@@ -63,7 +63,8 @@ export abstract class HubObject<Env> extends DurableObject<Env> {
     // Answered by the platform without waking this object; the stamp of the last one is a sign of life.
     ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair("ping", "pong"));
     for (const socket of ctx.getWebSockets()) {
-      this.#attach(socket, socket.deserializeAttachment() as LinkState);
+      const state = socket.deserializeAttachment() as LinkState | null;
+      if (state !== null) this.#attach(socket, state);
     }
   }
 
@@ -77,8 +78,9 @@ export abstract class HubObject<Env> extends DurableObject<Env> {
 
   override webSocketMessage(socket: WebSocket, message: ArrayBuffer | string): void {
     const link = this.#linkOf(socket);
+    if (link === null) return;
     if (typeof message === "string") {
-      socket.close(CloseCode.MALFORMED, "text is for liveness only");
+      link.transport.close(CloseCode.MALFORMED, "text is for liveness only");
       this.board.lost(link, Date.now());
       return;
     }
@@ -87,13 +89,16 @@ export abstract class HubObject<Env> extends DurableObject<Env> {
   }
 
   override webSocketClose(socket: WebSocket): void {
-    this.board.lost(this.#linkOf(socket), Date.now());
+    const link = this.#linkOf(socket);
+    if (link !== null) this.board.lost(link, Date.now());
   }
 
   override webSocketError(socket: WebSocket): void {
     // An oversize message raises this and leaves the peer without a close (workerd 1.20261023): close here.
-    socket.close(1011, "socket error");
-    this.board.lost(this.#linkOf(socket), Date.now());
+    const link = this.#linkOf(socket);
+    if (link === null) return;
+    link.transport.close(CloseCode.INTERNAL, "socket error");
+    this.board.lost(link, Date.now());
   }
 
   status(): HubStatus {
@@ -223,6 +228,7 @@ export abstract class HubObject<Env> extends DurableObject<Env> {
   }
 
   #attach(socket: WebSocket, state: LinkState): Link {
+    let isClosed = false;
     const transport: Transport = {
       send: (message) => {
         try {
@@ -231,8 +237,15 @@ export abstract class HubObject<Env> extends DurableObject<Env> {
           // The socket is closing; its close event moves what it carried.
         }
       },
-      close: (code, reason) => socket.close(code, reason.slice(0, 100)),
-      save: (changed) => socket.serializeAttachment(changed),
+      close: (code, reason) => {
+        isClosed = true;
+        // A peer that does not answer the close keeps its socket in the list of those that a hub wakes with.
+        socket.serializeAttachment(null);
+        socket.close(code, reason.slice(0, 100));
+      },
+      save: (changed) => {
+        if (!isClosed) socket.serializeAttachment(changed);
+      },
       heardAt: () => this.ctx.getWebSocketAutoResponseTimestamp(socket)?.getTime() ?? 0,
     };
     transport.save(state);
@@ -241,8 +254,9 @@ export abstract class HubObject<Env> extends DurableObject<Env> {
     return link;
   }
 
-  #linkOf(socket: WebSocket): Link {
-    return this.#links.get(socket) ?? this.#attach(socket, socket.deserializeAttachment() as LinkState);
+  /** Null: this hub, or the one that it was before it slept, has given it up. */
+  #linkOf(socket: WebSocket): Link | null {
+    return this.#links.get(socket) ?? null;
   }
 
   /** One timer for all deadlines, and none while nothing runs: a pending timer keeps the object in memory. */

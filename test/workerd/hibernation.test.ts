@@ -4,7 +4,7 @@ import { env } from "cloudflare:workers";
 import { expect, test } from "vitest";
 import { EXCHANGE_HEADER, type ExchangeRequest, UPLINK_HEADER } from "../../shared/hop.ts";
 import { decode, encode } from "../../shared/wire/codec.ts";
-import { type Frame, FrameType } from "../../shared/wire/frames.ts";
+import { CloseCode, type Frame, FrameType } from "../../shared/wire/frames.ts";
 import { acceptFrame, jsonFrame } from "../../shared/wire/messages.ts";
 
 const json = (frame: Frame): Record<string, unknown> => JSON.parse(new TextDecoder().decode(frame.payload));
@@ -96,3 +96,38 @@ test("a hub woken from hibernation serves the next request on the socket it slep
   }
   expect(new Set(channels).size).toBe(channels.length);
 }, 30_000);
+
+test("a socket that the hub has given up is not taken for a living one when the hub wakes", async () => {
+  const stub = env.HUB.get(env.HUB.idFromName("shard-1"));
+  const uplink = { connector: "c", shard: 1, slot: 0, jti: "jti-00000002", exp: Date.now() / 1000 + 60 };
+  const upgrade = await stub.fetch("http://hub/", {
+    headers: { upgrade: "websocket", [UPLINK_HEADER]: JSON.stringify(uplink) },
+  });
+  const socket = upgrade.webSocket!;
+  socket.binaryType = "arraybuffer";
+  // A road that swallows everything: the close is not answered.
+  (socket as unknown as { accept(options: object): void }).accept({ allowHalfOpen: true });
+  const welcomed = new Promise((resolve) => socket.addEventListener("message", resolve, { once: true }));
+  const windows = { exchange: 262_144, socket: 4_194_304 };
+  const hello = { versions: [1], features: [], instance: "i", agent: "t", windows, pools: [] };
+  socket.send(encode([jsonFrame(FrameType.HELLO, 0, hello)]));
+  await welcomed;
+  interface Hub {
+    readonly ctx: DurableObjectState;
+    readonly board: { readonly links: ReadonlySet<Link>; lost(link: Link, now: number): void };
+  }
+  type Link = { readonly transport: { close(code: number, reason: string): void } };
+  const inHub = <T>(work: (hub: Hub) => T) => runInDurableObject(stub, (hub) => work(hub as unknown as Hub));
+  expect(await inHub(({ board }) => board.links.size)).toBe(1);
+  await evictDurableObject(stub);
+  expect(await inHub(({ board }) => board.links.size)).toBe(1);
+  await inHub(({ board }) => {
+    for (const link of board.links) {
+      link.transport.close(CloseCode.SILENT, "no sign of life");
+      board.lost(link, Date.now());
+    }
+  });
+  await evictDurableObject(stub);
+  const woken = await inHub(({ ctx, board }) => [ctx.getWebSockets().length, board.links.size]);
+  expect(woken).toEqual([1, 0]);
+});
