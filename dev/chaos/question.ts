@@ -18,7 +18,14 @@ export interface Question {
   readonly most: number;
 }
 
-export const KEYS = ["hc-sk-demo-free", "hc-sk-demo-premium", "hc-sk-demo-adult", "hc-sk-demo-admin"];
+/** Two on each of two shards: the demo keys would all be on one. */
+export const CHAOS_KEYS = [
+  { api_key: "hc-sk-chaos-free", tier: "free" },
+  { api_key: "hc-sk-chaos-premium-2", tier: "premium" },
+  { api_key: "hc-sk-chaos-adult", tier: "premium", age_verified: true },
+  { api_key: "hc-sk-chaos-admin", tier: "admin", age_verified: true },
+];
+export const KEYS = CHAOS_KEYS.map((key) => key.api_key);
 const MODELS = ["heartcode-default", "heartcode-sfw"];
 const DIMENSIONS = 32;
 const vectors = new Vectors(DIMENSIONS);

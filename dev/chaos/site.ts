@@ -3,12 +3,12 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { FaultProxy } from "../../test/support/fault-proxy.ts";
 import type { Child, Crew } from "../crew.ts";
 import { type Stack, startStack } from "../start/stack.ts";
-import { FLEET_DIMENSIONS } from "./question.ts";
+import { CHAOS_KEYS, FLEET_DIMENSIONS } from "./question.ts";
 import { FAULTS, type Fault, type FaultKind } from "./schedule.ts";
 
 export const ADMIN_TOKEN = "chaos-admin-token";
-const SITES = ["site-a", "site-b"];
-const SHARDS = 2;
+export const SITES: readonly string[] = ["site-a", "site-b"];
+export const SHARDS = 2;
 /** Limits that the load does not reach: what is checked is what is charged, not what is refused. */
 const WIDE = { rpm: 1e9, tpm: 1e9, tokens_per_day: 1e12, max_tokens: 1e9 };
 const EDGE = {
@@ -20,8 +20,14 @@ const EDGE = {
 /** Engines that hang are given up soon, or every fault of that kind would take two minutes. */
 const CONFIG = "timeouts: { first_byte_s: 10, idle_s: 10 }\ndrain_s: 20\n";
 const DRAIN_WITHIN_MS = 30_000;
+const PACE = { tokensPerSecond: 150, slots: 32 };
 
 export interface SiteOptions {
+  /** Of each engine, and how much each connector gives it at once. */
+  readonly pace?: { readonly tokensPerSecond: number; readonly slots: number };
+  /** More lines of each connector's configuration. */
+  readonly config?: string;
+  readonly drainWithinMs?: number;
   /** Is told what the edge prints. */
   readonly edgeSaid?: (text: string) => void;
 }
@@ -38,8 +44,10 @@ export class Site {
   /** ms; until when a site may be out of service. One of two is always left: with none there is nobody to take over. */
   readonly #outUntil = SITES.map(() => 0);
   readonly problems: string[] = [];
+  readonly #drainWithinMs: number;
 
-  private constructor(crew: Crew, stack: Stack, proxies: readonly FaultProxy[]) {
+  private constructor(crew: Crew, stack: Stack, proxies: readonly FaultProxy[], drainWithinMs: number) {
+    this.#drainWithinMs = drainWithinMs;
     this.#crew = crew;
     this.stack = stack;
     this.#proxies = proxies;
@@ -49,17 +57,19 @@ export class Site {
   }
 
   static async start(crew: Crew, directory: string, options: SiteOptions = {}): Promise<Site> {
+    const { pace: { tokensPerSecond, slots } = PACE, config = CONFIG, drainWithinMs = DRAIN_WITHIN_MS } = options;
     const proxies: FaultProxy[] = [];
-    const pace = ["--tokens-per-second", "150", "--first-token-ms", "20", "--slots", "64"];
+    const engines = ["--tokens-per-second", String(tokensPerSecond), "--slots", String(slots * SITES.length)];
+    const pace = [...engines, "--first-token-ms", "20"];
     const stack = await startStack(crew, {
       directory,
       connectors: SITES,
-      slots: 32,
+      slots,
       edge: EDGE,
       heard: (part, text) => {
         if (part === "edge") options.edgeSaid?.(text);
       },
-      config: CONFIG,
+      config,
       fleet: ["--chat", "0x4", "--embed", "0x2", "--dimensions", FLEET_DIMENSIONS, ...pace],
       uplinkPort: async (edgePort) => {
         const proxy = await FaultProxy.to(edgePort);
@@ -67,13 +77,30 @@ export class Site {
         return proxy.port;
       },
     });
-    return new Site(crew, stack, proxies);
+    const site = new Site(crew, stack, proxies, drainWithinMs);
+    for (const add of CHAOS_KEYS) await site.#post(`http://127.0.0.1:${stack.backendPort}/sim/keys`, { add });
+    return site;
   }
 
   /** Pids of what should not grow. */
   get processes(): Readonly<Record<string, number>> {
     const connectors = SITES.map((name, index) => [name, this.#connectors[index]!.pid] as const);
-    return { workerd: this.#workerd, ...Object.fromEntries(connectors) };
+    return {
+      workerd: this.#workerd,
+      launcher: this.#edge.pid,
+      backend: this.stack.parts.backend.pid,
+      ...Object.fromEntries(connectors),
+    };
+  }
+
+  /** Between a connector and the edge. */
+  road(index: number): FaultProxy {
+    return this.#proxies[index]!;
+  }
+
+  /** It is being stopped or started. */
+  isBusy(index: number): boolean {
+    return this.#busy.has(SITES[index]!);
   }
 
   /** @returns null if its target is in no state for it now; else whether it came. */
@@ -123,7 +150,7 @@ export class Site {
     return this.#alone(SITES[index]!, async () => {
       const child = this.#connectors[index]!;
       child.kill(how);
-      const late = sleep(DRAIN_WITHIN_MS, "late" as const, { ref: false });
+      const late = sleep(this.#drainWithinMs, "late" as const, { ref: false });
       const code = await Promise.race([child.exited, late]);
       if (how === "SIGTERM" && code !== 0) this.problems.push(`${SITES[index]} drained with ${code}`);
       if (code === "late") child.kill("SIGKILL");

@@ -26,6 +26,7 @@ export interface Figures {
   readonly charged: number;
   /** The day of all keys is the one in which it began. */
   readonly isSameDay: boolean;
+  readonly chargedBy: ReadonlyMap<string, number>;
   readonly slotsBusy: number;
   /** Requests that connectors believe to be at an engine or in a queue. */
   readonly inPools: number;
@@ -39,27 +40,39 @@ export interface Figures {
   readonly quietAfterMs: number;
 }
 
-interface HubView {
+export interface HubView {
   readonly exchanges: number;
   readonly held_bytes: number;
   readonly violations: number;
   readonly resumed: number;
-  readonly links: readonly { readonly live: boolean; readonly pools: readonly PoolReport[] }[];
+  readonly links: readonly {
+    readonly connector: string;
+    readonly live: boolean;
+    readonly pools: readonly PoolReport[];
+  }[];
   readonly gate: { readonly leases: number };
 }
 
 export class Watch {
   readonly #site: Site;
+  readonly #clock: () => number;
+  readonly #seen = new Map<number, number>();
   readonly #rows = new Map<string, LedgerRow>();
   readonly #memory: MemorySample[] = [];
   #isOn = false;
-  #chargedBefore = 0;
+  #resumedBefore: readonly number[] = [];
+  /** Answers that went on over another socket, as far as it was seen: a hub that is lost forgets its count. */
+  resumed = 0;
+  #chargedBefore = new Map<string, number>();
   #looking: Promise<void> = Promise.resolve();
-  readonly #began = performance.now();
+  readonly #began: number;
   readonly #day = dayNow();
 
-  constructor(site: Site) {
+  /** @param clock ms; what memory is told against. */
+  constructor(site: Site, clock = () => performance.now()) {
     this.#site = site;
+    this.#clock = clock;
+    this.#began = clock();
   }
 
   async ready(): Promise<void> {
@@ -73,20 +86,21 @@ export class Watch {
     this.#looking = (async () => {
       while (this.#isOn) {
         await this.#look();
+        await this.#countResumed().catch(() => {});
         await sleep(LOOK_EVERY_MS);
       }
     })();
   }
 
-  /** @param accounts what the edge has said: it is waited for until each exchange has its cost. */
-  async quiet(accounts: ReadonlyMap<string, Account>): Promise<Figures> {
+  /** @param accounts what the edge has said, if that matters: it is waited for until each exchange has its cost. */
+  async quiet(accounts: ReadonlyMap<string, Account> = new Map()): Promise<Figures> {
     this.#isOn = false;
     await this.#looking;
     const since = performance.now();
     let hubs: HubView[] = [];
     await this.#until(
       async () => {
-        hubs = await this.#hubs();
+        hubs = await this.hubs();
         const isIdle = hubs.every((hub) => hub.exchanges === 0 && hub.gate.leases === 0) && inPools(hubs) === 0;
         const isTold = [...accounts.values()].every(({ bills }) => bills.length > 0);
         return isIdle && isTold && (await this.#slotsBusy()) === 0;
@@ -96,10 +110,13 @@ export class Watch {
     ).catch(() => {});
     const quietAfterMs = performance.now() - since;
     await this.#look();
+    const after = await this.#charged();
+    const chargedBy = new Map(KEYS.map((key) => [key, (after.get(key) ?? 0) - (this.#chargedBefore.get(key) ?? 0)]));
     const sum = (of: (hub: HubView) => number) => hubs.reduce((total, hub) => total + of(hub), 0);
     return {
       rows: [...this.#rows.values()],
-      charged: (await this.#charged()) - this.#chargedBefore,
+      charged: [...chargedBy.values()].reduce((total, tokens) => total + tokens, 0),
+      chargedBy,
       isSameDay: this.#day === dayNow(),
       slotsBusy: await this.#slotsBusy(),
       inPools: inPools(hubs),
@@ -115,18 +132,30 @@ export class Watch {
 
   async #look(): Promise<void> {
     for (const port of this.#site.enginePorts) {
-      const rows = await this.#engine<readonly (LedgerRow & { seq: number })[]>(port, "ledger");
+      const since = this.#seen.get(port) ?? 0;
+      const rows = await this.#engine<readonly (LedgerRow & { seq: number })[]>(port, "ledger", `&since=${since}`);
+      if (rows.length > 0 && rows[0]!.seq !== since + 1) throw new Error(`the ledger of ${port} ran over`);
       for (const row of rows) this.#rows.set(`${port}/${row.seq}`, row);
+      this.#seen.set(port, rows.at(-1)?.seq ?? since);
     }
     for (const [name, pid] of Object.entries(this.#site.processes)) {
       const status = await readFile(`/proc/${pid}/status`, "utf8").catch(() => "");
       const kib = /^VmRSS:\s+(\d+)/m.exec(status)?.[1];
       if (kib === undefined) continue;
-      this.#memory.push({ atMs: performance.now() - this.#began, name, pid, rssBytes: Number(kib) * 1024 });
+      this.#memory.push({ atMs: this.#clock() - this.#began, name, pid, rssBytes: Number(kib) * 1024 });
     }
   }
 
-  async #hubs(): Promise<HubView[]> {
+  async #countResumed(): Promise<void> {
+    const counts = (await this.hubs()).map((hub) => hub.resumed);
+    for (const [shard, count] of counts.entries()) {
+      const before = this.#resumedBefore[shard] ?? 0;
+      this.resumed += count >= before ? count - before : count;
+    }
+    this.#resumedBefore = counts;
+  }
+
+  async hubs(): Promise<HubView[]> {
     const headers = { authorization: `Bearer ${ADMIN_TOKEN}` };
     const response = await fetch(`${this.#site.stack.url}/admin/status`, { headers });
     return ((await response.json()) as { shards: HubView[] }).shards;
@@ -140,19 +169,19 @@ export class Watch {
     return busy;
   }
 
-  async #charged(): Promise<number> {
-    let charged = 0;
+  async #charged(): Promise<Map<string, number>> {
+    const charged = new Map<string, number>();
     for (const key of KEYS) {
       const response = await fetch(`${this.#site.stack.url}/v1/usage`, { headers: { authorization: `Bearer ${key}` } });
       const { limits } = (await response.json()) as { limits: { tokens_per_day: { used: number } } };
-      charged += limits.tokens_per_day.used;
+      charged.set(key, limits.tokens_per_day.used);
     }
     return charged;
   }
 
-  async #engine<T>(port: number, what: string): Promise<T> {
+  async #engine<T>(port: number, what: string, more = ""): Promise<T> {
     const any = this.#site.stack.chatPorts.at(-1)!;
-    return (await fetch(`http://127.0.0.1:${any}/sim/${what}?port=${port}`)).json() as Promise<T>;
+    return (await fetch(`http://127.0.0.1:${any}/sim/${what}?port=${port}${more}`)).json() as Promise<T>;
   }
 
   async #until(condition: () => Promise<boolean>, withinMs: number, what: string): Promise<void> {

@@ -34,7 +34,7 @@ A parent with an IPC channel gets {ready: true, chat: [ports], embed: [ports]}; 
 
 Each engine also answers, for tests (add ?port=P to ask one engine through another):
   GET  /sim/state    slots, deferred, totals, last requests
-  GET  /sim/ledger   what each request really used, and how it ended
+  GET  /sim/ledger   what each request really used, and how it ended; ?since=SEQ gives what came behind it
   POST /sim/faults   JSON of faults, replaces all; {} clears them
 
 Faults: loading, status=CODE, hang_before_head, reset_before_head, refuse[=N], exit, slow_ms_per_token=MS,

@@ -3,6 +3,7 @@
 import type { ServerResponse } from "node:http";
 import { complaint } from "../complaint.ts";
 import { Faults } from "./faults.ts";
+import type { Entry } from "./ledger.ts";
 import type { Parts } from "./parts.ts";
 
 export interface Simulated extends Parts {
@@ -46,15 +47,28 @@ export function serveSim(
   const route = ROUTES.get(`${request.method} ${pathname}`);
   if (engine === undefined) say(response, 404, { error: { message: `no engine on port ${port}` } });
   else if (route === undefined) say(response, 404, { error: { message: `nothing at ${request.method} ${pathname}` } });
-  else route(engine, request.body, response);
+  else route(engine, request.body, response, searchParams);
 }
 
-const ROUTES: ReadonlyMap<string, (engine: Simulated, body: string, response: ServerResponse) => void> = new Map([
+type Route = (engine: Simulated, body: string, response: ServerResponse, query: URLSearchParams) => void;
+
+const ROUTES: ReadonlyMap<string, Route> = new Map<string, Route>([
   ["GET /sim/state", (engine, _body, response) => say(response, 200, state(engine))],
-  ["GET /sim/ledger", (engine, _body, response) => say(response, 200, engine.account.entries())],
+  ["GET /sim/ledger", ledger],
   ["GET /sim/faults", (engine, _body, response) => say(response, 200, engine.faults.current)],
   ["POST /sim/faults", setFaults],
 ]);
+
+/** `?since=SEQ`: only what came behind it. */
+function ledger(engine: Simulated, _body: string, response: ServerResponse, query: URLSearchParams): void {
+  const since = Number(query.get("since") ?? 0);
+  const entries: readonly Entry[] = engine.account.entries();
+  say(
+    response,
+    200,
+    entries.filter(({ seq }) => seq > since),
+  );
+}
 
 function setFaults(engine: Simulated, body: string, response: ServerResponse): void {
   let value: unknown;

@@ -56,6 +56,14 @@ export class FaultProxy {
     return this.#pairs.size;
   }
 
+  /** Connections that are a black hole one way or both, and whose dialler has not noticed. */
+  get holes(): number {
+    let holes = 0;
+    for (const { near, up, down } of this.#pairs)
+      if ((up.isHole || down.isHole) && !near.readableEnded && !near.destroyed) holes += 1;
+    return holes;
+  }
+
   /** Bytes that passed since the start. */
   bytes(direction: Direction): number {
     return this.#weather[direction].passed;

@@ -1,9 +1,12 @@
 // What chaos calls a violation: a verdict that accepts everything would prove nothing.
 import { describe, expect, test } from "vitest";
+import { digestOf } from "../../../dev/backend/keys.ts";
 import type { LedgerRow } from "../../../dev/chaos/bill.ts";
 import type { Outcome } from "../../../dev/chaos/client.ts";
+import { KEYS } from "../../../dev/chaos/question.ts";
 import { Random } from "../../../dev/chaos/random.ts";
 import { FAULT_KINDS, type FaultKind, scheduleOf } from "../../../dev/chaos/schedule.ts";
+import { SHARDS } from "../../../dev/chaos/site.ts";
 import { isHonest, recoveries } from "../../../dev/chaos/verdict.ts";
 
 const question = {
@@ -78,6 +81,11 @@ test("the time to recover ends with the first whole answer, and the slowest prob
       failed: 1,
     },
   ]);
+});
+
+test("every shard has keys, so that no hub is left out of the load", () => {
+  const shards = KEYS.map((key) => Number.parseInt(digestOf(key).slice(0, 8), 16) % SHARDS);
+  expect(new Set(shards).size).toBe(SHARDS);
 });
 
 test("a schedule follows from its seed, and brings every kind before any comes twice", () => {

@@ -65,6 +65,9 @@ describe("what an engine says", () => {
     expect(entries).toEqual([
       { seq: 1, request_id: "req-1", prompt_tokens: 3, completion_tokens: 10, outcome: "complete" },
     ]);
+    await ask(chat(), { path: CHAT, body: streamed, headers: { "x-request-id": "req-2" } });
+    const since = JSON.parse((await ask(chat(), { path: "/sim/ledger?since=1" })).body);
+    expect(since).toMatchObject([{ seq: 2, request_id: "req-2" }]);
   });
 
   test("gives a vector for each input, whatever form the input has", async () => {
