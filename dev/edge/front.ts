@@ -2,7 +2,6 @@
 // workerd alone can do none of that for a service: it reads certificates once at its start, after SIGTERM it still lets clients
 // connect and never answers them, and it does not notice a client that closes without a reset before the answer has begun
 // (1.20261023). An end of a unix socket it notices at once.
-import { randomUUID } from "node:crypto";
 import {
   createServer,
   type IncomingMessage,
@@ -13,10 +12,11 @@ import {
 } from "node:http";
 import { createServer as createTlsServer, type Server as TlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
-import { type Duplex, PassThrough, type Readable } from "node:stream";
+import type { Duplex } from "node:stream";
 import { type Dispatcher, errors, Pool } from "undici";
 import { INTAKE_CAPS } from "../../edge/api/intake.ts";
-import { errorBody, errorHead } from "../../shared/errors.ts";
+import { HOP_HEADERS, type Hop, headersFor, lengthOf } from "./front-headers.ts";
+import { gather, refuseBody, upload, WHOLE_BYTES } from "./front-upload.ts";
 
 /** workerd closes a connection that was idle for 5 s. The one who asks must be the first to let go of it. ms. */
 const IDLE_TO_WORKERD_MS = 2_000;
@@ -25,31 +25,13 @@ const IDLE_FROM_CLIENT_MS = 75_000;
 /** A head must have come by then. ms. */
 const HEAD_MS = 15_000;
 const HEAD_BYTES = 32 * 1024;
-/** A body of at most so many bytes goes to workerd in one piece with its head. */
-const WHOLE_BYTES = 64 * 1024;
 /** How long a client may take to accept the end of its connection. ms. */
 const LAST_BYTES_MS = 500;
 
-/** Of one connection only, so never passed on; the framing of a body is made anew. */
-const HOP_HEADERS: ReadonlySet<string> = new Set([
-  "connection",
-  "expect",
-  "keep-alive",
-  "proxy-connection",
-  "te",
-  "trailer",
-  "transfer-encoding",
-  "upgrade",
-]);
-
-export interface FrontOptions {
+export interface FrontOptions extends Hop {
   readonly host: string;
   /** 0: a free one. */
   readonly port: number;
-  /** Where workerd listens. */
-  readonly socketPath: string;
-  /** The header in which workerd takes `request.cf`: `cfBlobHeader` of its configuration. A client's own is dropped. */
-  readonly cfHeader: string;
   /** PEM. Without it the front speaks plain HTTP. */
   readonly tls?: KeyPair;
 }
@@ -83,6 +65,7 @@ export async function startFront(options: FrontOptions): Promise<Front> {
     headersTimeout: 0,
     bodyTimeout: 0,
   });
+  const hop = { socketPath, cfHeader };
   const answers = new Set<ServerResponse>();
   const uplinks = new Set<Duplex>();
   let idle: (() => void) | null = null;
@@ -95,19 +78,18 @@ export async function startFront(options: FrontOptions): Promise<Front> {
       if (answers.size === 0) idle?.();
     });
     if (idle !== null) response.setHeader("connection", "close");
-    if (!incoming.url?.startsWith("/")) return void response.writeHead(400).end();
     const { method, url: path } = incoming;
-    const dispatch = (body: Buffer | null | Readable): void => {
-      const headers = headersFor(incoming, cfHeader);
-      pool.dispatch({ method: method as Dispatcher.HttpMethod, path, headers, body }, answerTo(incoming, response));
-    };
+    if (!isPath(path)) return void response.writeHead(400).end();
     const length = lengthOf(incoming);
     // workerd would refuse it and close while the body still comes, and its answer could be lost with the connection.
     if (Number.isFinite(length) && length > INTAKE_CAPS.bytes) return refuseBody(incoming, response);
+    if (length > WHOLE_BYTES) return upload(incoming, response, hop);
+    const dispatch = (body: Buffer | null): void => {
+      const headers = headersFor(incoming, cfHeader);
+      pool.dispatch({ method: method as Dispatcher.HttpMethod, path, headers, body }, answerTo(response));
+    };
     if (length === 0) dispatch(null);
-    else if (length <= WHOLE_BYTES) gather(incoming, length, dispatch);
-    // Through a stream of its own: what is done to it when an answer comes early must not reach the client's connection.
-    else dispatch(incoming.pipe(new PassThrough()));
+    else gather(incoming, length, dispatch);
   };
 
   const limits = {
@@ -122,9 +104,10 @@ export async function startFront(options: FrontOptions): Promise<Front> {
       ? createServer(limits, serve)
       : createTlsServer({ ...limits, ...tlsOptions(tls), ALPNProtocols: ["http/1.1"] }, serve);
   server.on("upgrade", (incoming: IncomingMessage, socket: Duplex, first: Buffer) => {
+    if (!isPath(incoming.url)) return void socket.end("HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n");
     uplinks.add(socket);
     socket.once("close", () => uplinks.delete(socket));
-    upgrade(incoming, socket, first, { socketPath, cfHeader });
+    upgrade(incoming, socket, first, hop);
   });
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
@@ -165,51 +148,13 @@ export async function startFront(options: FrontOptions): Promise<Front> {
 
 const tlsOptions = ({ cert, key }: KeyPair) => ({ cert, key, minVersion: "TLSv1.2" as const });
 
+/** The parser lets more through than a request of ours may say. */
+const isPath = (url: string | undefined): url is string => /^\/[\x21-\x7e]*$/.test(url ?? "");
+
 const isWebSocket = (incoming: IncomingMessage): boolean => incoming.headers.upgrade?.toLowerCase() === "websocket";
 
-/** Of the body; infinite where it is not told. */
-function lengthOf({ headers }: IncomingMessage): number {
-  if (headers["transfer-encoding"] !== undefined) return Number.POSITIVE_INFINITY;
-  return Number(headers["content-length"] ?? 0);
-}
-
-/** The Worker's own words for it. The body is read away, or the client could not read them. */
-function refuseBody(incoming: IncomingMessage, response: ServerResponse): void {
-  const failure = { code: "request_too_large" } as const;
-  const { status, headers } = errorHead(failure);
-  const text = JSON.stringify(errorBody(failure));
-  const id = `req_${randomUUID().replaceAll("-", "")}`;
-  response.writeHead(status, { ...headers, "content-type": "application/json", "x-request-id": id });
-  response.end(text);
-  incoming.resume();
-}
-
-/** A client that leaves before its body is whole has asked for nothing. */
-function gather(incoming: IncomingMessage, length: number, whole: (body: Buffer) => void): void {
-  const body = Buffer.allocUnsafe(length);
-  let at = 0;
-  incoming.on("data", (piece: Buffer) => {
-    at += piece.copy(body, at);
-  });
-  incoming.once("end", () => whole(body));
-}
-
-/** What the client sent, less what is of its connection, and who it is. */
-function headersFor(incoming: IncomingMessage, cfHeader: string): string[] {
-  const named = (incoming.headers.connection ?? "").toLowerCase().split(/[\s,]+/);
-  const headers: string[] = [];
-  const raw = incoming.rawHeaders;
-  for (let at = 0; at < raw.length; at += 2) {
-    const name = raw[at]!.toLowerCase();
-    if (HOP_HEADERS.has(name) || name === cfHeader || (named.includes(name) && name !== "host")) continue;
-    headers.push(name, raw[at + 1]!);
-  }
-  headers.push(cfHeader, JSON.stringify({ clientIp: incoming.socket.remoteAddress ?? "" }));
-  return headers;
-}
-
 /** Takes workerd's answer to the client, no faster than the client reads. */
-function answerTo(incoming: IncomingMessage, response: ServerResponse): Dispatcher.DispatchHandler {
+function answerTo(response: ServerResponse): Dispatcher.DispatchHandler {
   return {
     onRequestStart(controller) {
       if (response.destroyed) return controller.abort(new Error("the client left"));
@@ -230,8 +175,6 @@ function answerTo(incoming: IncomingMessage, response: ServerResponse): Dispatch
     },
     onResponseEnd() {
       response.end();
-      // The rest of a body that nobody wants is read away, or the client could not read its answer.
-      if (!incoming.complete) incoming.unpipe().resume();
     },
     onResponseError(_controller, error) {
       // Without a head there is an honest status; within an answer only a cut is honest.
@@ -243,16 +186,11 @@ function answerTo(incoming: IncomingMessage, response: ServerResponse): Dispatch
 }
 
 /** One WebSocket. What workerd refuses is answered and closed: nothing may follow on a connection that is no longer read. */
-function upgrade(
-  incoming: IncomingMessage,
-  socket: Duplex,
-  first: Buffer,
-  { socketPath, cfHeader }: Pick<FrontOptions, "socketPath" | "cfHeader">,
-): void {
+function upgrade(incoming: IncomingMessage, socket: Duplex, first: Buffer, { socketPath, cfHeader }: Hop): void {
   const asked = request({
     socketPath,
     method: "GET",
-    path: incoming.url?.startsWith("/") ? incoming.url : "/",
+    path: incoming.url,
     headers: [...headersFor(incoming, cfHeader), "connection", "Upgrade", "upgrade", "websocket"],
     agent: false,
   });

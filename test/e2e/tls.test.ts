@@ -127,6 +127,38 @@ describe("TLS", () => {
   });
 });
 
+describe("a body that is refused while it comes", () => {
+  const size = 1 << 20;
+  const body = (pieces: number) =>
+    new ReadableStream({
+      pull(controller) {
+        if (pieces === 0) controller.close();
+        else controller.enqueue(new Uint8Array(size));
+        pieces -= 1;
+      },
+    });
+  const send = (key: string, sent: ReadableStream | Uint8Array) =>
+    fetch(`${stack.url}/v1/chat/completions`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${key}`, "content-type": "application/json" },
+      body: sent,
+      duplex: "half",
+    } as RequestInit);
+  const rows: [what: string, status: number, code: string, send: () => Promise<Response>][] = [
+    ["of 12 MiB in chunks", 413, "request_too_large", () => send("hc-sk-demo-admin", body(12))],
+    ["of 12 MiB with its length", 413, "request_too_large", () => send("hc-sk-demo-admin", new Uint8Array(12 * size))],
+    ["of 6 MiB in chunks, for no key", 401, "invalid_api_key", () => send("", body(6))],
+    ["of 6 MiB with its length, for no key", 401, "invalid_api_key", () => send("", new Uint8Array(6 * size))],
+  ];
+  test.each(rows)("%s has the edge's answer, every time", async (_what, status, code, ask) => {
+    for (let time = 0; time < 10; time += 1) {
+      const response = await ask();
+      expect(response.status).toBe(status);
+      expect(await response.json()).toMatchObject({ error: { code } });
+    }
+  });
+});
+
 describe("a client that leaves", () => {
   const body = JSON.stringify({ ...chat(5_000), stream: true });
   const request =

@@ -113,6 +113,14 @@ describe("headers", () => {
     expect((await request).headers).toMatchObject({ host: "h", [CF]: '{"clientIp":"127.0.0.1"}' });
   });
 
+  test("with a path that no request of ours may have are refused, those of a WebSocket too", async () => {
+    for (const more of ["", "Connection: Upgrade\r\nUpgrade: websocket\r\n"]) {
+      const client = raw("");
+      client.socket.write(`GET /\xff\xfe HTTP/1.1\r\nHost: h\r\n${more}\r\n`, "latin1");
+      await until(() => client.text().startsWith("HTTP/1.1 400"));
+    }
+  });
+
   test("of an absolute URL are refused", async () => {
     const { text } = raw("GET http://elsewhere/ HTTP/1.1\r\nHost: h\r\n\r\n");
     await until(() => text().startsWith("HTTP/1.1 400"));
@@ -156,6 +164,48 @@ describe("bodies", () => {
     client.socket.write(get("/"));
     await until(() => client.text().endsWith("next"));
     expect(client.text()).toMatch(/^HTTP\/1.1 413 /);
+  });
+
+  test("are not sent before they are asked for: a refusal of the head is not lost in them", async () => {
+    inner.on("checkContinue", (_request, response) => response.writeHead(401, { "content-length": "2" }).end("no"));
+    const client = raw("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n");
+    const piece = Buffer.alloc(100_000);
+    const chunk = Buffer.concat([Buffer.from(`${piece.length.toString(16)}\r\n`), piece, Buffer.from("\r\n")]);
+    for (let sent = 0; sent < 20; sent += 1) client.socket.write(chunk);
+    client.socket.write("0\r\n\r\n");
+    await until(() => client.text().endsWith("no"));
+    expect(client.text()).toMatch(/^HTTP\/1.1 401 /);
+    client.socket.write(get("/"));
+    await until(() => client.text().endsWith("ok"));
+  });
+
+  test("in chunks that grow too large are refused in the Worker's words, and cut where they never end", async () => {
+    let got = 0;
+    let gone = false;
+    answer = (request) => {
+      request.on("data", (piece: Buffer) => {
+        got += piece.length;
+      });
+      request.on("error", () => {});
+      request.on("close", () => {
+        gone = true;
+      });
+    };
+    const client = raw("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n");
+    const piece = Buffer.alloc(1 << 20);
+    const chunk = Buffer.concat([Buffer.from(`${piece.length.toString(16)}\r\n`), piece, Buffer.from("\r\n")]);
+    let sent = 0;
+    const more = () => {
+      while (!client.closed() && client.socket.write(chunk)) sent += 1;
+    };
+    client.socket.on("drain", more);
+    more();
+    await until(() => client.text().includes('"code":"request_too_large"'));
+    expect(client.text()).toMatch(/^HTTP\/1.1 413 /);
+    await until(() => gone);
+    expect(got).toBeLessThanOrEqual(9 << 20);
+    await until(client.closed);
+    expect(sent).toBeLessThan(100);
   });
 
   test("whose client leaves half-way are not waited for", async () => {
