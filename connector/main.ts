@@ -125,13 +125,19 @@ command("service", "prints the systemd unit of the connector, or of a self-hoste
   "service --config /etc/heartcode/connector.yaml --install",
   "service --uninstall",
   "service --edge --port 4000",
+  "service --edge --tls-cert site.crt --tls-key site.key --redirect-port 80",
 ])
   .option("--config <file>", "the connector's configuration (YAML)", "/etc/heartcode/connector.yaml")
   .option("--key <file>", "its private key; the service gets it as a credential", "/etc/heartcode/connector.key")
-  .option("--edge", "the unit of the self-hosted edge instead")
+  .option("--edge", "the units of the self-hosted edge instead: its ports, and what serves them")
   .option("--folder <folder>", "with --edge: the repository (default: the one that this program is part of)")
-  .option("--host <address>", "with --edge: address to listen on", "127.0.0.1")
-  .option("--port <port>", "with --edge: port to listen on", "4000")
+  .option("--host <address>", "with --edge: address to listen on (default: 127.0.0.1; with TLS every one)")
+  .option("--port <port>", "with --edge: port to listen on (default: 4000; with TLS 443)")
+  .option("--tls-cert <file>", "with --edge: PEM chain of its certificate")
+  .option("--tls-key <file>", "with --edge: PEM key of its certificate")
+  .option("--redirect-port <port>", "with --edge and TLS: plain HTTP that sends everybody to https")
+  .option("--acme-webroot <folder>", "with --edge: answers ACME challenges from here on that port")
+  .option("--env-file <file>", "with --edge: its settings and secrets", "/etc/heartcode/edge.env")
   .option("--connector-keys <file>", "with --edge: JWK set of the connectors", "/etc/heartcode/connector-keys.json")
   .addOption(new Option("--install", "writes the unit; never over one that says something else").conflicts("uninstall"))
   .option("--uninstall", "removes what --install has written")

@@ -1,19 +1,26 @@
 // The composition of `connector service`: which unit, from where, and what becomes of it.
 import { existsSync } from "node:fs";
 import { stat } from "node:fs/promises";
+import { isIP } from "node:net";
 import { resolve } from "node:path";
 import { type Config, loadConfig } from "./config.ts";
 import { install, ServiceError, uninstall } from "./ops/service.ts";
-import { connectorUnit, edgeUnit, hiddenFromUnit, type Unit } from "./ops/units.ts";
+import { connectorUnit, hiddenFromUnit, type Unit } from "./ops/units.ts";
+import { type EdgeTls, edgeUnits } from "./ops/units-edge.ts";
 
 export interface ServiceOptions {
   readonly config: string;
   readonly key: string;
   readonly edge?: true;
   readonly folder?: string;
-  readonly host: string;
-  readonly port: string;
+  readonly host?: string;
+  readonly port?: string;
   readonly connectorKeys: string;
+  readonly envFile: string;
+  readonly tlsCert?: string;
+  readonly tlsKey?: string;
+  readonly redirectPort?: string;
+  readonly acmeWebroot?: string;
   readonly install?: true;
   readonly uninstall?: true;
   readonly replace?: true;
@@ -28,16 +35,16 @@ export interface ServiceResult {
 
 /** @param script the program that runs now. @throws ServiceError */
 export async function service(options: ServiceOptions, node: string, script: string): Promise<ServiceResult> {
-  const unit = options.edge === true ? edge(options, node) : await connector(options, node, script);
-  const { warnings } = unit;
-  if (options.uninstall === true) return { out: await uninstall(unit.unit, options.directory), warnings: [] };
+  const { units, warnings } = options.edge === true ? edge(options, node) : await connector(options, node, script);
+  if (options.uninstall === true) return { out: await uninstall(units, options.directory), warnings: [] };
   if (options.install === true)
-    return { out: await install(unit.unit, options.directory, options.replace === true), warnings };
-  return { out: [unit.unit.text.trimEnd()], warnings };
+    return { out: await install(units, options.directory, options.replace === true), warnings };
+  const named = (unit: Unit) => (units.length === 1 ? [] : [`# ${unit.name}`]);
+  return { out: units.flatMap((unit) => [...named(unit), unit.text.trimEnd()]), warnings };
 }
 
 interface Made {
-  readonly unit: Unit;
+  readonly units: readonly Unit[];
   readonly warnings: string[];
 }
 
@@ -53,7 +60,7 @@ async function connector(options: ServiceOptions, node: string, script: string):
       `${config} cannot be read by the service's user: chmod 644 it; its secrets belong into connector.env`,
     );
   if (!existsSync(key)) warnings.push(`${key} is not there yet: connector keygen --id ID --out ${key}`);
-  return { unit, warnings };
+  return { units: [unit], warnings };
 }
 
 function edge(options: ServiceOptions, node: string): Made {
@@ -61,13 +68,42 @@ function edge(options: ServiceOptions, node: string): Made {
   const script = `${folder}/dev/edge/main.ts`;
   if (!existsSync(script))
     throw new ServiceError(`${folder} is not the repository of HeartCode Edge: name it by --folder`);
-  const port = Number(options.port);
-  if (!Number.isInteger(port) || port < 1 || port > 65_535) throw new ServiceError("--port takes 1 to 65535");
-  const keys = resolve(options.connectorKeys);
-  const unit = edgeUnit({ node, script, perl: perl(), folder, host: options.host, port, keys });
+  const tls = tlsOf(options);
+  const port = portOf(options.port ?? (tls === undefined ? "4000" : "443"), "--port");
+  // Without TLS it is for a proxy on this machine.
+  const host = options.host ?? (tls === undefined ? "127.0.0.1" : null);
+  if (host !== null && isIP(host) === 0) throw new ServiceError("--host takes an address, as systemd opens it");
+  const [keys, env] = [resolve(options.connectorKeys), resolve(options.envFile)];
+  const common = { node, script, perl: perl(), folder, host, port, keys, env };
+  const units = edgeUnits(tls === undefined ? common : { ...common, tls });
   const warnings = [node, folder].flatMap((path) => hiddenFromUnit(`${path}/`) ?? []);
   if (!existsSync(keys)) warnings.push(`${keys} is not there yet: {"keys": [ …what keygen printed… ]}`);
-  return { unit, warnings };
+  for (const file of [env, ...(tls === undefined ? [] : [tls.cert, tls.key])])
+    if (!existsSync(file)) warnings.push(`${file} is not there yet`);
+  return { units, warnings };
+}
+
+function tlsOf({ tlsCert, tlsKey, redirectPort, acmeWebroot }: ServiceOptions): EdgeTls | undefined {
+  if ((tlsCert === undefined) !== (tlsKey === undefined))
+    throw new ServiceError("--tls-cert and --tls-key belong together");
+  if (tlsCert === undefined || tlsKey === undefined) {
+    if (redirectPort !== undefined) throw new ServiceError("--redirect-port needs --tls-cert and --tls-key");
+    return undefined;
+  }
+  if (acmeWebroot !== undefined && redirectPort === undefined)
+    throw new ServiceError("--acme-webroot needs --redirect-port");
+  return {
+    cert: resolve(tlsCert),
+    key: resolve(tlsKey),
+    ...(redirectPort === undefined ? {} : { redirectPort: portOf(redirectPort, "--redirect-port") }),
+    ...(acmeWebroot === undefined ? {} : { acmeWebroot: resolve(acmeWebroot) }),
+  };
+}
+
+function portOf(text: string, option: string): number {
+  const port = Number(text);
+  if (!Number.isInteger(port) || port < 1 || port > 65_535) throw new ServiceError(`${option} takes 1 to 65535`);
+  return port;
 }
 
 /** Essential in Debian. */

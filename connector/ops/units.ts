@@ -1,4 +1,4 @@
-// The systemd units: the one place where they are written. `service` prints and installs them. No I/O.
+// The systemd units: `service` prints and installs them. The connector's, and what the edge's (units-edge.ts) shares with it. No I/O.
 //
 // What they may not do was chosen by `systemd-analyze security` (a test holds it at 1.2 or less). Left out on purpose:
 // MemoryDenyWriteExecute, as V8 compiles at run time and dies under it; IPAddressDeny, as the edge's address is not known.
@@ -26,15 +26,6 @@ export interface ConnectorUnitOptions extends Command {
   readonly drainS: number;
 }
 
-export interface EdgeUnitOptions extends Command {
-  /** The repository. */
-  readonly folder: string;
-  readonly host: string;
-  readonly port: number;
-  /** The JWK set of the connectors. */
-  readonly keys: string;
-}
-
 /** By this line `service` knows what it has written. */
 export const MARK = "# Written by `connector service`.";
 
@@ -51,15 +42,16 @@ export const LAUNCHER = [
 ].join("; ");
 
 /** As systemd.service(5) wants it: `$` and `%` are its own. */
-function start({ perl, node, script }: Command, args: string): string {
+export function start({ perl, node, script }: Command, args: string): string {
   const program = `${node} ${script} ${args}`;
   if (perl === null) return `NotifyAccess=all\nExecStart=${program}`;
   const words = LAUNCHER.replaceAll("$", "$$$$").replaceAll("%", "%%");
   return `NotifyAccess=main\nExecStart=${perl} -MSocket -MFcntl -e '${words}' -- ${program}`;
 }
 
-const HARDENING = `
-# Nothing but its own processes, the network and what is named above.
+/** @param families of sockets that it may open. */
+export const hardening = (families: string) => `
+# Nothing but its own processes and what is named above.
 DynamicUser=yes
 NoNewPrivileges=yes
 CapabilityBoundingSet=
@@ -79,7 +71,7 @@ ProtectKernelLogs=yes
 ProtectControlGroups=yes
 ProtectProc=invisible
 ProcSubset=pid
-RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
+RestrictAddressFamilies=${families}
 RestrictNamespaces=yes
 RestrictRealtime=yes
 RestrictSUIDSGID=yes
@@ -129,58 +121,12 @@ Restart=always
 RestartSec=5
 # Wrong configuration, or refused for good: nothing changes by itself.
 RestartPreventExitStatus=2 3
-${HARDENING}
+${hardening("AF_INET AF_INET6 AF_UNIX")}
 
 [Install]
 WantedBy=multi-user.target
 `,
   };
-}
-
-export function edgeUnit(options: EdgeUnitOptions): Unit {
-  const { folder, host, port, keys } = options;
-  const state = "--state %S/heartcode-edge --connector-keys %d/connector-keys.json";
-  return {
-    name: "heartcode-edge.service",
-    text: `${MARK} To change it: systemctl edit heartcode-edge
-[Unit]
-Description=HeartCode Edge on workerd
-Wants=network-online.target
-After=network-online.target
-StartLimitIntervalSec=0
-
-[Service]
-Type=notify
-${start(options, `--host ${host} --port ${port} ${state}`)}
-WorkingDirectory=${folder}
-# AUTH_MODE, MASTER_KEY, ADMIN_TOKEN and the other settings, one NAME=value a line; for root alone.
-EnvironmentFile=-/etc/heartcode/edge.env
-LoadCredential=connector-keys.json:${keys}
-# What the gate keeps: limits, leases, accounts.
-StateDirectory=heartcode-edge
-StateDirectoryMode=0700
-
-TimeoutStartSec=60
-# Answers in flight may finish (EDGE_DRAIN, 30 s).
-TimeoutStopSec=45
-KillMode=mixed
-Restart=always
-RestartSec=2
-${HARDENING}${isLoopback(host) ? LOOPBACK_ONLY : ""}
-
-[Install]
-WantedBy=multi-user.target
-`,
-  };
-}
-
-/** An edge behind a proxy on the same machine dials nobody: connectors come to it. */
-const LOOPBACK_ONLY = `
-IPAddressDeny=any
-IPAddressAllow=localhost`;
-
-function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "::1" || host.startsWith("127.");
 }
 
 /** Why a unit cannot start from there, or null. */

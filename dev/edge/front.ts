@@ -32,6 +32,10 @@ export interface FrontOptions extends Hop {
   readonly host: string;
   /** 0: a free one. */
   readonly port: number;
+  /** A socket that listens already, instead of both. */
+  readonly fd?: number;
+  /** Requests wait for it: workerd may still be starting. */
+  readonly after?: Promise<void>;
   /** PEM. Without it the front speaks plain HTTP. */
   readonly tls?: KeyPair;
 }
@@ -55,7 +59,7 @@ export interface Front {
 
 /** @throws Error with `code` EADDRINUSE and its like. */
 export async function startFront(options: FrontOptions): Promise<Front> {
-  const { host, port, socketPath, cfHeader, tls } = options;
+  const { host, port, fd, socketPath, cfHeader, after, tls } = options;
   const pool = new Pool("http://edge", {
     socketPath,
     connections: null,
@@ -71,6 +75,7 @@ export async function startFront(options: FrontOptions): Promise<Front> {
   let idle: (() => void) | null = null;
 
   const serve: RequestListener = (incoming, response) => {
+    if (response.destroyed) return;
     answers.add(response);
     // Also where the client left: FIN and reset are the same here.
     response.once("close", () => {
@@ -92,6 +97,15 @@ export async function startFront(options: FrontOptions): Promise<Front> {
     else gather(incoming, length, dispatch);
   };
 
+  let isUp = after === undefined;
+  void after?.then(() => {
+    isUp = true;
+  });
+  const whenUp = (work: () => void): void => {
+    if (isUp) work();
+    else void after?.then(work);
+  };
+
   const limits = {
     maxHeaderSize: HEAD_BYTES,
     headersTimeout: HEAD_MS,
@@ -101,17 +115,19 @@ export async function startFront(options: FrontOptions): Promise<Front> {
   };
   const server: Server | TlsServer =
     tls === undefined
-      ? createServer(limits, serve)
-      : createTlsServer({ ...limits, ...tlsOptions(tls), ALPNProtocols: ["http/1.1"] }, serve);
+      ? createServer(limits)
+      : createTlsServer({ ...limits, ...tlsOptions(tls), ALPNProtocols: ["http/1.1"] });
+  server.on("request", (incoming, response) => whenUp(() => serve(incoming, response)));
   server.on("upgrade", (incoming: IncomingMessage, socket: Duplex, first: Buffer) => {
+    socket.on("error", () => {});
     if (!isPath(incoming.url)) return void socket.end("HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n");
     uplinks.add(socket);
     socket.once("close", () => uplinks.delete(socket));
-    upgrade(incoming, socket, first, hop);
+    whenUp(() => upgrade(incoming, socket, first, hop));
   });
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
-    server.listen(port, host, resolve);
+    server.listen(fd === undefined ? { port, host } : { fd }, resolve);
   });
 
   const closed = new Promise((resolve) => server.once("close", resolve));

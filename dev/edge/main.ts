@@ -4,6 +4,7 @@ import { resolve } from "node:path";
 import { senderOf } from "../../connector/ops/systemd.ts";
 import { readSettings, SETTING_NAMES } from "../../edge/settings.ts";
 import { readCommand } from "../cli.ts";
+import { activatedSockets } from "./activation.ts";
 import { buildWorker } from "./build.ts";
 import { edgeCommand, readGiven } from "./command.ts";
 import { type RunningEdge, startEdge } from "./run.ts";
@@ -42,6 +43,10 @@ function readEnvironment(): Record<string, string> {
 }
 
 const settings = readEnvironment();
+const [fd, redirectFd, ...more] = activatedSockets(process.env, process.pid);
+if (more.length > 0 || (redirectFd !== undefined) !== (fd !== undefined && given.redirectPort !== undefined)) {
+  fail("systemd has to open a socket for --port, and a second one for --redirect-port if that is given");
+}
 let edge: RunningEdge | undefined;
 let stopping = false;
 const tell = (_: object, message: string): void => log(message);
@@ -80,10 +85,13 @@ try {
       : {
           redirect: {
             port: given.redirectPort,
+            ...(redirectFd === undefined ? {} : { fd: redirectFd }),
             ...(given.acmeWebroot === undefined ? {} : { acmeFolder: given.acmeWebroot }),
           },
         }),
-    ...(given.front === true ? { front: true } : {}),
+    // workerd would let those wait for ever who come while it ends.
+    ...(given.front === true || fd !== undefined ? { front: true } : {}),
+    ...(fd === undefined ? {} : { fd }),
     ...(given.inspect === undefined ? {} : { inspect: given.inspect }),
   });
   void edge.exited.then((code) => {

@@ -10,6 +10,8 @@ const HEAD_MS = 10_000;
 export interface RedirectOptions {
   readonly host: string;
   readonly port: number;
+  /** A socket that listens already, instead of both. */
+  readonly fd?: number;
   /** Of the edge itself. */
   readonly httpsPort: number;
   /** Where an ACME client puts its challenges: `certbot certonly --webroot -w FOLDER`. */
@@ -18,7 +20,7 @@ export interface RedirectOptions {
 
 /** @throws Error with `code` EADDRINUSE and its like. */
 export async function startRedirect(options: RedirectOptions): Promise<{ port: number; close(): void }> {
-  const { host, port, httpsPort, acmeFolder } = options;
+  const { host, port, fd, httpsPort, acmeFolder } = options;
   const server: Server = createServer(
     { headersTimeout: HEAD_MS, requestTimeout: HEAD_MS },
     async (request, response) => {
@@ -37,7 +39,7 @@ export async function startRedirect(options: RedirectOptions): Promise<{ port: n
   );
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
-    server.listen(port, host, resolve);
+    server.listen(fd === undefined ? { port, host } : { fd }, resolve);
   });
   return {
     port: (server.address() as AddressInfo).port,

@@ -19,9 +19,11 @@ export interface EdgeOptions {
   readonly host: string;
   /** 0: a free one. */
   readonly port: number;
+  /** A socket that listens already, instead of both. For a front. */
+  readonly fd?: number;
   readonly tls?: CertificateFiles;
   /** A port of plain HTTP that sends everybody to the one with TLS. */
-  readonly redirect?: { readonly port: number; readonly acmeFolder?: string };
+  readonly redirect?: { readonly port: number; readonly fd?: number; readonly acmeFolder?: string };
   /** A front without TLS too. Where there is none, workerd itself listens. */
   readonly front?: boolean;
   readonly inspect?: number;
@@ -71,8 +73,10 @@ export async function startEdge(options: EdgeOptions): Promise<RunningEdge> {
   try {
     const hop = { socketPath: join(folder, "workerd"), cfHeader: `x-cf-${randomBytes(8).toString("hex")}` };
     const tls = certificate === undefined ? {} : { tls: certificate };
+    const fd = options.fd === undefined ? {} : { fd: options.fd };
     // First the port: that it is taken is the most common mistake, and costs nothing here.
-    const front = await listening(port, startFront({ host, port, ...hop, ...tls }));
+    const up = Promise.withResolvers<void>();
+    const front = await listening(port, startFront({ host, port, ...fd, ...hop, ...tls, after: up.promise }));
     undo.unshift(() => front.close());
     const redirect =
       options.redirect === undefined
@@ -81,6 +85,7 @@ export async function startEdge(options: EdgeOptions): Promise<RunningEdge> {
     if (redirect !== undefined) undo.unshift(() => redirect.close());
     const workerd = await startWorkerd({ ...common, listen: hop });
     undo.splice(undo.length - 1, 0, () => workerd.stop());
+    up.resolve();
     const watch =
       options.tls === undefined || certificate === undefined
         ? undefined

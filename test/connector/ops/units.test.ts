@@ -4,7 +4,8 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
-import { connectorUnit, edgeUnit, hiddenFromUnit, LAUNCHER } from "../../../connector/ops/units.ts";
+import { connectorUnit, hiddenFromUnit, LAUNCHER } from "../../../connector/ops/units.ts";
+import { edgeUnits } from "../../../connector/ops/units-edge.ts";
 
 const ROOT = resolve(import.meta.dirname, "../../..");
 const program = { node: process.execPath, script: join(ROOT, "connector/main.ts"), perl: "/usr/bin/perl" };
@@ -14,14 +15,16 @@ const connector = connectorUnit({
   key: "/etc/heartcode/c.key",
   drainS: 30,
 });
-const edge = edgeUnit({
+const edge = {
   ...program,
   script: join(ROOT, "dev/edge/main.ts"),
   folder: ROOT,
-  host: "127.0.0.1",
-  port: 4000,
   keys: "/etc/heartcode/keys.json",
-});
+  env: "/etc/heartcode/edge.env",
+};
+const behindProxy = edgeUnits({ ...edge, host: "127.0.0.1", port: 4000 });
+const tls = { cert: "/etc/tls/chain.pem", key: "/etc/tls/key.pem", redirectPort: 80, acmeWebroot: "/var/www/acme" };
+const withTls = edgeUnits({ ...edge, host: null, port: 443, tls });
 
 /** Of `systemd-analyze security`, in tenths. */
 const MOST_EXPOSED = 12;
@@ -31,20 +34,36 @@ const isThere = analyze("--version").error === undefined;
 describe.skipIf(!isThere)(`the unit${isThere ? "" : " (skipped: systemd-analyze is not installed)"}`, () => {
   const folder = mkdtempSync(join(tmpdir(), "heartcode-"));
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
-  const units = [connector, edge].map(({ name, text }): [string, string] => {
-    const file = join(folder, name);
-    writeFileSync(file, text);
-    return [name, file];
+  /** Each in a folder of its own: the units of an edge have the same names, and name each other. */
+  const sets = [
+    ["of the connector", [connector]],
+    ["of an edge behind a proxy", behindProxy],
+    ["of an edge with TLS", withTls],
+  ] as const;
+  const rows = sets.map(([what, units]): [string, string[]] => {
+    const own = mkdtempSync(join(folder, "set-"));
+    const files = units.map(({ name, text }) => {
+      writeFileSync(join(own, name), text);
+      return join(own, name);
+    });
+    return [what, files];
   });
 
-  test.each(units)("%s is understood to the last word", (_name, file) => {
-    const { status, stdout, stderr } = analyze("verify", file);
+  test.each(rows)("%s is understood to the last word", (_what, files) => {
+    const { status, stdout, stderr } = analyze("verify", ...files);
     expect(`${stdout}${stderr}`).toBe("");
     expect(status).toBe(0);
   });
 
-  test.each(units)("%s exposes 1.2 or less", (_name, file) => {
-    const { status, stdout } = analyze("security", "--offline=yes", `--threshold=${MOST_EXPOSED}`, "--no-pager", file);
+  test.each(rows)("%s exposes 1.2 or less", (_what, files) => {
+    const service = files.at(-1)!;
+    const { status, stdout } = analyze(
+      "security",
+      "--offline=yes",
+      `--threshold=${MOST_EXPOSED}`,
+      "--no-pager",
+      service,
+    );
     expect(stdout).toMatch(/Overall exposure level/);
     expect([status, stdout.trim().split("\n").at(-1)]).toEqual([0, expect.any(String)]);
   });
@@ -71,9 +90,32 @@ test("a connector has the time to drain, and is not started again for what does 
   expect(text).toContain("RestartPreventExitStatus=2 3\n");
 });
 
-test("an edge that only this machine reaches may talk to this machine only", () => {
-  expect(edge.text).toContain("IPAddressDeny=any\nIPAddressAllow=localhost\n");
-  expect(edgeUnit({ ...program, folder: ROOT, host: "0.0.0.0", port: 1, keys: "/k" }).text).not.toContain("IPAddress");
+test("an edge that only this machine reaches has a socket for this machine only", () => {
+  const [socket] = behindProxy;
+  expect(socket?.text).toContain("ListenStream=127.0.0.1:4000\n");
+  expect(socket?.text).toContain("IPAddressDeny=any\nIPAddressAllow=localhost\n");
+  const [open] = edgeUnits({ ...edge, host: "0.0.0.0", port: 1 });
+  expect(open?.text).toContain("ListenStream=0.0.0.0:1\n");
+  expect(open?.text).not.toContain("IPAddress");
+});
+
+test("an edge with TLS has both ports from systemd, and a renewed certificate without a restart", () => {
+  const [socket, service] = withTls.map(({ text }) => text);
+  expect(socket).toContain("ListenStream=443\nListenStream=80\n");
+  expect(service).toContain("--port 443 --tls-cert %t/heartcode-edge/tls.crt --tls-key %t/heartcode-edge/tls.key");
+  expect(service).toContain("--redirect-port 80 --acme-webroot /var/www/acme");
+  for (const when of ["ExecStartPre", "ExecReload"])
+    expect(service).toContain(`${when}=+/usr/bin/install -m 0444 /etc/tls/key.pem %t/heartcode-edge/tls.key\n`);
+  expect(service).toContain("RuntimeDirectoryMode=0700\n");
+});
+
+test("an edge opens no network of its own, and has its secrets as credentials", () => {
+  for (const [, service] of [behindProxy, withTls]) {
+    expect(service?.text).toContain("PrivateNetwork=yes\n");
+    expect(service?.text).toContain("RestrictAddressFamilies=AF_UNIX\n");
+    expect(service?.text).toContain("LoadCredential=edge.env:/etc/heartcode/edge.env\n");
+    expect(service?.text).not.toContain("EnvironmentFile");
+  }
 });
 
 test.each([

@@ -81,6 +81,29 @@ function held(): { response(): ServerResponse | undefined; gone(): boolean } {
   return { response: () => response, gone: () => gone };
 }
 
+test("who comes before workerd is up waits for it, and who has left by then is forgotten", async () => {
+  const up = Promise.withResolvers<void>();
+  const early = await startFront({
+    host: "127.0.0.1",
+    port: 0,
+    socketPath: join(directory, "workerd"),
+    cfHeader: CF,
+    after: up.promise,
+  });
+  try {
+    const asked = fetch(`http://127.0.0.1:${early.port}/`);
+    const left = connect(early.port, "127.0.0.1");
+    left.write(get("/"));
+    left.end();
+    await new Promise((done) => left.once("close", done));
+    up.resolve();
+    expect(await (await asked).text()).toBe("ok");
+    expect(early.running).toBe(0);
+  } finally {
+    await early.close();
+  }
+});
+
 describe("headers", () => {
   test("say who the client is, whatever it says itself", async () => {
     const request = seen();
