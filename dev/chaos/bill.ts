@@ -95,7 +95,9 @@ function mannerOf(
     return { manner: "exact", problem: hasRun(rows, charged) ? null : `cost ${charged}; no engine ran that` };
   }
   if (source === "engine") {
-    return { manner: "exact", problem: hasRun(rows, charged) ? null : `cost ${charged}; no engine ran that` };
+    // An engine that breaks off may have told its figures before.
+    const isRun = hasRun(rows, charged) || rows.some((row) => costOf(row) === charged);
+    return { manner: "exact", problem: isRun ? null : `cost ${charged}; no engine ran that` };
   }
   const seen = outcome?.pieces ?? 0;
   if (source === "counted") {
