@@ -154,7 +154,7 @@ describe("a connector", () => {
     expect(text.trimEnd().endsWith("data: [DONE]")).toBe(true);
     expect(await connector!.exited).toBe(0);
     expect((await ask(1)).status).toBe(503);
-    await stack().startConnector(0);
+    stack().connectors[0] = await stack().startConnector(0);
     expect((await ask(1)).status).toBe(200);
   });
 
@@ -170,7 +170,7 @@ describe("a connector", () => {
     expect(await connector!.exited).toBe(0);
     expect(await streamed.text()).toContain('"code":"stream_interrupted"');
     await until(async () => (await engines.sum("slots_busy")) === 0);
-    await stack().startConnector(0);
+    stack().connectors[0] = await stack().startConnector(0);
     const answer = await plain;
     expect([answer.status, await answer.json()]).toMatchObject([200, { usage: { completion_tokens: 150 } }]);
   });
