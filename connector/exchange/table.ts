@@ -132,9 +132,11 @@ export class ExchangeTable implements Host {
     }
   }
 
-  /** Ends everything that runs: the process is forced to stop. */
+  /** Ends everything that runs: the process is forced to stop. What has not begun to answer is left to another one. */
   cancelAll(): void {
-    for (const { exchange } of this.#rows.values()) exchange.cancel();
+    for (const { exchange } of [...this.#rows.values()])
+      if (exchange.hasHead || exchange.end !== null) exchange.cancel();
+      else this.#withdraw(exchange);
   }
 
   /** An id that is opened twice is served once. */

@@ -55,8 +55,8 @@ export function settle({ account, rows, outcome, happened }: Case): Settled {
   const from = Math.min(outcome?.startedAt ?? Number.POSITIVE_INFINITY, account.from);
   const took = (what: Took, since: number, until: number): boolean =>
     happened.some(({ kind, from: at, to }) => FAULTS[kind].takes.includes(what) && since <= to && at <= until);
-  const { manner, problem } = mannerOf(last, rows, outcome, () =>
-    took("connector", last.outcome === "expired" ? Math.min(from, last.atMs - LEASE_MS) : from, last.atMs),
+  const { manner, problem } = mannerOf(last, rows, outcome, (what) =>
+    took(what, last.outcome === "expired" ? Math.min(from, last.atMs - LEASE_MS) : from, last.atMs),
   );
   const different = bills.find(({ charged }) => charged !== last.charged);
   const isRepeated = bills.length > 1;
@@ -81,11 +81,13 @@ function mannerOf(
   { charged, completion, source, outcome: word }: Bill,
   rows: readonly LedgerRow[],
   outcome: Outcome | null,
-  wasKilled: () => boolean,
+  was: (what: Took) => boolean,
 ): Judged {
   if (word === "expired") {
     const most = outcome?.question.most ?? Number.POSITIVE_INFINITY;
-    if (!wasKilled()) return { manner: "forfeited", problem: "expired although nobody who ran it was killed" };
+    // Let in by a hub that was lost, for a client that has left: nobody ran it.
+    if (charged === 0 && rows.length === 0 && was("hub")) return { manner: "nothing", problem: null };
+    if (!was("connector")) return { manner: "forfeited", problem: "expired although nobody who ran it was killed" };
     return { manner: "forfeited", problem: charged > most ? `forfeited ${charged}, more than ${most}` : null };
   }
   if (outcome?.kind === "whole") {
@@ -95,7 +97,9 @@ function mannerOf(
     return { manner: "exact", problem: hasRun(rows, charged) ? null : `cost ${charged}; no engine ran that` };
   }
   if (source === "engine") {
-    return { manner: "exact", problem: hasRun(rows, charged) ? null : `cost ${charged}; no engine ran that` };
+    // An engine that breaks off may have told its figures before.
+    const isRun = hasRun(rows, charged) || rows.some((row) => costOf(row) === charged);
+    return { manner: "exact", problem: isRun ? null : `cost ${charged}; no engine ran that` };
   }
   const seen = outcome?.pieces ?? 0;
   if (source === "counted") {

@@ -8,7 +8,9 @@ export type Took =
   /** The edge's process, with the sockets of its clients. */
   | "edge"
   /** A hub's memory. */
-  | "hub";
+  | "hub"
+  /** Some answers of an engine, more of them than may be tried again, without a word in its ledger. */
+  | "engine";
 
 export interface FaultRow {
   readonly weight: number;
@@ -22,6 +24,7 @@ const SILENT_MS = 30_000;
 const NOTHING: readonly Took[] = [];
 const HUB: readonly Took[] = ["hub"];
 const CONNECTOR: readonly Took[] = ["connector"];
+const ENGINE: readonly Took[] = ["engine"];
 const EDGE: readonly Took[] = ["hub", "edge"];
 
 export const FAULTS = {
@@ -30,15 +33,21 @@ export const FAULTS = {
   "uplink cut inside a frame": { weight: 4, takes: NOTHING, outMs: 0 },
   "uplink stall": { weight: 2, takes: NOTHING, outMs: 3_000 },
   "uplink black hole": { weight: 1, takes: NOTHING, outMs: SILENT_MS },
+  "cable pulled": { weight: 1, takes: NOTHING, outMs: SILENT_MS },
   "hub reset": { weight: 4, takes: HUB, outMs: 0 },
   "connector drain": { weight: 2, takes: NOTHING, outMs: 30_000 },
   "connector killed": { weight: 2, takes: CONNECTOR, outMs: 8_000 },
+  "connector forced to stop": { weight: 1, takes: CONNECTOR, outMs: 8_000 },
   "connector frozen": { weight: 1, takes: NOTHING, outMs: 8_000 },
+  "connector reloaded": { weight: 2, takes: NOTHING, outMs: 0 },
   "edge restart": { weight: 1, takes: EDGE, outMs: 0 },
-  "engine refuses": { weight: 2, takes: NOTHING, outMs: 0 },
+  "engine refuses": { weight: 2, takes: ENGINE, outMs: 0 },
   "engine 500 burst": { weight: 2, takes: NOTHING, outMs: 0 },
   "engine resets before the head": { weight: 2, takes: NOTHING, outMs: 0 },
-  "engine breaks off": { weight: 2, takes: NOTHING, outMs: 0 },
+  "engine breaks off": { weight: 2, takes: ENGINE, outMs: 0 },
+  "engine hangs before the head": { weight: 1, takes: ENGINE, outMs: 0 },
+  "engine hangs in its answer": { weight: 1, takes: ENGINE, outMs: 0 },
+  "engine loads": { weight: 1, takes: NOTHING, outMs: 0 },
   "engine slow": { weight: 1, takes: NOTHING, outMs: 0 },
   "backend away": { weight: 1, takes: NOTHING, outMs: 0 },
 } satisfies Record<string, FaultRow>;
@@ -54,7 +63,7 @@ export interface Fault {
 }
 
 /** Between two faults. ms. */
-const GAP_MS = [1_500, 4_000] as const;
+const GAP_MS = [1_200, 3_200] as const;
 
 /** @param kinds of these only. */
 export function scheduleOf(random: Random, totalMs: number, kinds: readonly FaultKind[] = FAULT_KINDS): Fault[] {

@@ -1,8 +1,10 @@
 // The real processes of two sites and one edge, each road between them breakable, and what can be done to them.
+import { readFile, writeFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { FaultProxy } from "../../test/support/fault-proxy.ts";
 import type { Child, Crew } from "../crew.ts";
 import { type Stack, startStack } from "../start/stack.ts";
+import { ACTIONS } from "./actions.ts";
 import { CHAOS_KEYS, FLEET_DIMENSIONS } from "./question.ts";
 import { FAULTS, type Fault, type FaultKind } from "./schedule.ts";
 
@@ -21,6 +23,12 @@ const EDGE = {
 const CONFIG = "timeouts: { first_byte_s: 10, idle_s: 10 }\ndrain_s: 20\n";
 const DRAIN_WITHIN_MS = 30_000;
 const PACE = { tokensPerSecond: 150, slots: 32 };
+/** An engine that has failed may be left alone for so long. */
+const SICK_MS = 35_000;
+/** Requests come several times a second. */
+const MET_WITHIN_MS = 10_000;
+/** Long enough that two signals are two. */
+const IMPATIENCE_MS = 100;
 
 export interface SiteOptions {
   /** Of each engine, and how much each connector gives it at once. */
@@ -43,6 +51,8 @@ export class Site {
   readonly #busy = new Set<string>();
   /** ms; until when a site may be out of service. One of two is always left: with none there is nobody to take over. */
   readonly #outUntil = SITES.map(() => 0);
+  /** ms; by port of an engine. */
+  readonly #sickUntil = new Map<number, number>();
   readonly problems: string[] = [];
   readonly #drainWithinMs: number;
 
@@ -119,12 +129,29 @@ export class Site {
     if (part !== null && this.#busy.has(part)) return null;
     if (outMs > 0) this.#outUntil[index] = Math.max(this.#outUntil[index]!, now + outMs);
     const proxy = this.#proxies[index]!;
-    const engine = this.enginePorts[target % this.enginePorts.length]!;
+    const engine = this.#engineFor(kind, target, now);
     return Promise.resolve(ACTIONS[kind](this, fault, { index, proxy, engine }));
   }
 
   get enginePorts(): readonly number[] {
-    return [...this.stack.chatPorts.slice(0, Math.ceil(this.stack.chatPorts.length / 2)), ...this.stack.embedPorts];
+    return this.#pools.flat();
+  }
+
+  /** Ports of the engines of each pool that is asked. */
+  get #pools(): readonly (readonly number[])[] {
+    const { chatPorts, embedPorts } = this.stack;
+    return [chatPorts.slice(0, Math.ceil(chatPorts.length / 2)), embedPorts];
+  }
+
+  /** One engine of each pool is always well: with none there is nobody to go to. */
+  #engineFor(kind: FaultKind, target: number, now: number): number {
+    const ports = this.enginePorts;
+    const chosen = ports[target % ports.length]!;
+    if (!kind.startsWith("engine")) return chosen;
+    const pool = this.#pools.find((one) => one.includes(chosen)) ?? [];
+    const sick = pool.find((port) => now < (this.#sickUntil.get(port) ?? 0)) ?? chosen;
+    this.#sickUntil.set(sick, now + SICK_MS);
+    return sick;
   }
 
   heal(): void {
@@ -145,14 +172,18 @@ export class Site {
     return response?.ok === true;
   }
 
-  /** Stops a connector in its own way and starts it again. */
-  restartConnector(index: number, how: "SIGTERM" | "SIGKILL", pauseMs: number): Promise<boolean> {
+  /** Stops a connector in its own way and starts it again. @param how `twice`: who stops it has no patience. */
+  restartConnector(index: number, how: "SIGTERM" | "SIGKILL" | "twice", pauseMs: number): Promise<boolean> {
     return this.#alone(SITES[index]!, async () => {
       const child = this.#connectors[index]!;
-      child.kill(how);
+      child.kill(how === "twice" ? "SIGTERM" : how);
+      if (how === "twice") {
+        await sleep(IMPATIENCE_MS);
+        child.kill("SIGTERM");
+      }
       const late = sleep(this.#drainWithinMs, "late" as const, { ref: false });
       const code = await Promise.race([child.exited, late]);
-      if (how === "SIGTERM" && code !== 0) this.problems.push(`${SITES[index]} drained with ${code}`);
+      if (how !== "SIGKILL" && code !== 0) this.problems.push(`${SITES[index]} drained with ${code}`);
       if (code === "late") child.kill("SIGKILL");
       await child.exited;
       await sleep(pauseMs);
@@ -169,6 +200,19 @@ export class Site {
     });
   }
 
+  /** Its pools are replaced, and what runs in the old ones goes on. */
+  reloadConnector(index: number): Promise<boolean> {
+    return this.#alone(SITES[index]!, async () => {
+      const file = this.stack.configs[index]!;
+      const text = await readFile(file, "utf8");
+      await writeFile(
+        file,
+        text.replaceAll(/slots: (\d+)/g, (_, slots) => `slots: ${Number(slots) ^ 1}`),
+      );
+      process.kill(this.#connectors[index]!.pid, "SIGHUP");
+    });
+  }
+
   restartEdge(): Promise<boolean> {
     return this.#alone("edge", async () => {
       const edge = this.#edge;
@@ -181,11 +225,14 @@ export class Site {
     });
   }
 
+  /** @param ms 0: until so many requests have met it as it counts. */
   async engineFault(port: number, faults: object, ms = 0): Promise<boolean> {
-    await this.#post(`http://127.0.0.1:${this.#fleetPort}/sim/faults?port=${port}`, faults);
-    if (ms === 0) return true;
-    await sleep(ms);
-    await this.#post(`http://127.0.0.1:${this.#fleetPort}/sim/faults?port=${port}`, {});
+    const url = `http://127.0.0.1:${this.#fleetPort}/sim/faults?port=${port}`;
+    await this.#post(url, faults);
+    const isCounting = async () => ((await (await fetch(url)).json()) as { count?: number }).count !== undefined;
+    if (ms > 0) await sleep(ms);
+    else for (let turn = 0; turn < MET_WITHIN_MS / 100 && (await isCounting()); turn += 1) await sleep(100);
+    await this.#post(url, {});
     return true;
   }
 
@@ -218,42 +265,3 @@ export class Site {
     if (!response.ok) throw new Error(`${url}: ${await response.text()}`);
   }
 }
-
-interface Targets {
-  readonly index: number;
-  readonly proxy: FaultProxy;
-  readonly engine: number;
-}
-type Action = (site: Site, fault: Fault, targets: Targets) => boolean | Promise<boolean>;
-
-const done = (_: unknown): boolean => true;
-
-const ACTIONS: Readonly<Record<FaultKind, Action>> = {
-  "uplink RST": (_site, _fault, { proxy }) => done(proxy.cut("rst")),
-  "uplink FIN": (_site, _fault, { proxy }) => done(proxy.cut("fin")),
-  "uplink cut inside a frame": async (_site, { amount }, { proxy }) => {
-    // Where nothing moves the cut never comes.
-    await Promise.race([proxy.cutAfter(1 + amount * 7, amount % 2 === 0 ? "down" : "up"), sleep(2_000)]);
-    return true;
-  },
-  "uplink stall": async (_site, { amount }, { proxy }) => {
-    proxy.stall();
-    await sleep(500 + amount);
-    proxy.release();
-    return true;
-  },
-  "uplink black hole": (_site, _fault, { proxy }) => done(proxy.blackHole(undefined, { newOnes: false })),
-  "hub reset": (site, { target }) => site.resetHub(target),
-  "connector drain": (site, { amount }, { index }) => site.restartConnector(index, "SIGTERM", amount),
-  "connector killed": (site, { amount }, { index }) => site.restartConnector(index, "SIGKILL", amount * 2),
-  "connector frozen": (site, { amount }, { index }) => site.freezeConnector(index, 1_000 + amount * 3),
-  "edge restart": (site) => site.restartEdge(),
-  "engine refuses": (site, { amount }, { engine }) => site.engineFault(engine, { refuse: true }, 1_000 + amount),
-  "engine 500 burst": (site, _fault, { engine }) => site.engineFault(engine, { status: 500, count: 6 }),
-  "engine resets before the head": (site, _fault, { engine }) =>
-    site.engineFault(engine, { reset_before_head: true, count: 2 }),
-  "engine breaks off": (site, { amount }, { engine }) =>
-    site.engineFault(engine, { cut_after_tokens: amount % 20, count: 3 }),
-  "engine slow": (site, { amount }, { engine }) => site.engineFault(engine, { slow_ms_per_token: 50 }, 1_000 + amount),
-  "backend away": (site, { amount }) => site.backendFault({ status: 503 }, 1_000 + amount * 2),
-};

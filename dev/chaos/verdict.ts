@@ -2,7 +2,7 @@
 import { costOf, type Happened, type LedgerRow, type Manner, type Settled, settle } from "./bill.ts";
 import type { Outcome } from "./client.ts";
 import type { Account } from "./lines.ts";
-import { FAULTS, type FaultKind } from "./schedule.ts";
+import { FAULTS, type FaultKind, type Took } from "./schedule.ts";
 
 export interface Evidence {
   readonly happened: readonly Happened[];
@@ -15,12 +15,13 @@ export function isHonest(outcome: Outcome, { happened, rows }: Evidence): boolea
   const { kind, startedAt, endedAt } = outcome;
   if (kind === "whole" || kind === "left") return true;
   if (kind === "wrong" || kind === "hung") return false;
-  const lost = (what: "connector" | "edge"): boolean =>
+  const lost = (what: Took): boolean =>
     happened.some((one) => FAULTS[one.kind].takes.includes(what) && startedAt <= one.to && one.from <= endedAt);
-  const hasEngineFailed = rows.some((row) => row.outcome === "failed");
+  const hasEngineFailed = lost("engine") || rows.some((row) => row.outcome === "failed");
   switch (kind) {
     case "lost":
-      return lost("edge");
+      // A plain answer that broke off behind its head is a broken connection, and may have no id that could prove it.
+      return lost("edge") || lost("engine");
     case "refused":
       return hasEngineFailed;
     case "broken":

@@ -1,6 +1,7 @@
 // The ledgers of all keys of a shard, as a fold over entries: what is written down before an exchange is let in, and what a new
 // life of the hub reads to know what the old one knew. Pure.
 import { type Denial, type Lease, Ledger, type LedgerState, type Rates, type Standing } from "./ledger.ts";
+import { Paid, type PaidState } from "./paid.ts";
 
 /** One change, with its time. Arrays, because there are many: they are written as JSON. */
 export type Entry =
@@ -20,7 +21,8 @@ export type Entry =
   | readonly [what: "accept", id: string]
   | readonly [what: "settle", id: string, used: number, at: number]
   | readonly [what: "reopen", id: string, attempt: number]
-  | readonly [what: "hasten", id: string, until: number];
+  | readonly [what: "hasten", id: string, until: number]
+  | readonly [what: "prolong", id: string, until: number];
 
 /** Ledgers at rest, where this object does not have them in memory. */
 export type LoadLedger = (digest: string) => LedgerState | null;
@@ -36,8 +38,11 @@ export class Books {
   /** Changed since they were last written as a whole. */
   readonly #dirty = new Set<string>();
 
-  constructor(load: LoadLedger) {
+  readonly #paid: Paid;
+
+  constructor(load: LoadLedger, paid: PaidState = []) {
     this.#load = load;
+    this.#paid = new Paid(paid);
   }
 
   get leases(): number {
@@ -46,6 +51,15 @@ export class Books {
 
   has(id: string): boolean {
     return this.#digests.has(id);
+  }
+
+  /** It has cost something, lately: whoever asks for it once more has paid. */
+  isPaid(id: string): boolean {
+    return this.#paid.has(id);
+  }
+
+  paid(now: number): PaidState {
+    return this.#paid.rest(now);
   }
 
   lease(id: string): Lease | undefined {
@@ -80,6 +94,7 @@ export class Books {
         const [, id, used, at] = entry;
         const lease = this.#of(id)?.settle(id, used, at) ?? null;
         this.#digests.delete(id);
+        if (lease !== null && used > 0) this.#paid.add(id, at);
         return lease;
       }
       case "reopen":
@@ -87,6 +102,9 @@ export class Books {
         return null;
       case "hasten":
         this.#of(entry[1])?.hasten(entry[1], entry[2]);
+        return null;
+      case "prolong":
+        this.#of(entry[1])?.prolong(entry[1], entry[2]);
         return null;
       default: {
         const never: never = entry;
@@ -126,6 +144,11 @@ export class Books {
     const ledger = Ledger.restored(state);
     this.#ledgers.set(digest, ledger);
     for (const id of ledger.leases.keys()) this.#digests.set(id, digest);
+  }
+
+  /** Exchanges with a lease. */
+  leased(): string[] {
+    return [...this.#digests.keys()];
   }
 
   /** The keys in memory, for people. */

@@ -75,13 +75,15 @@ export class Gate {
     const { store } = options;
     this.#options = options;
     this.#accounts = new Accounts((key) => this.#lookup(key), store, options.now);
-    this.#books = new Books((digest) => store.ledger(digest));
+    this.#books = new Books((digest) => store.ledger(digest), store.paid());
     this.#estimates = new Estimates(store.estimates());
     for (const [digest, state] of store.leased()) this.#books.recall(digest, state);
     for (const entry of store.journal()) {
       this.#books.apply(entry);
       this.#journalRows += 1;
     }
+    // Of the hub's last life: its Worker comes back soon, or its connector says what it used, or nobody ever will.
+    for (const id of this.#books.leased()) this.orphaned(id);
   }
 
   /** Lets a request in or says why not. A denial is a value. Answers at once where the account is known. */
@@ -142,6 +144,11 @@ export class Gate {
     if (this.#books.has(id)) this.#write(["accept", id]);
   }
 
+  /** Its Worker has come back for it. */
+  attended(id: string): void {
+    if (this.#books.has(id)) this.#write(["prolong", id, this.#expiry(this.#options.now())]);
+  }
+
   /** Who answered for it is lost, or its client is. */
   orphaned(id: string): void {
     if (this.#books.has(id)) this.#write(["hasten", id, this.#options.now() + ORPHAN_MS]);
@@ -179,7 +186,7 @@ export class Gate {
     const isDue = now - this.#checkpointAt >= CHECKPOINT_MS || this.#journalRows >= CHECKPOINT_ROWS;
     if (this.#journalRows === 0 || !(isDue || isResting)) return;
     const { store } = this.#options;
-    store.checkpoint(this.#books.rest(), this.#estimates.rest(), now);
+    store.checkpoint(this.#books.rest(), this.#books.paid(now), this.#estimates.rest(), now);
     if (isResting) store.sweep(now);
     this.#journalRows = 0;
     this.#checkpointAt = now;
@@ -227,7 +234,7 @@ export class Gate {
   }
 
   #meter(account: Account, digest: string, request: ExchangeRequest, now: number): Admission {
-    const { tiers, exchangeMs } = this.#options;
+    const { tiers } = this.#options;
     const { tier } = account;
     const tenant = digest.slice(0, TENANT_LENGTH);
     const limits = limitsOf(account, tiers);
@@ -236,7 +243,8 @@ export class Gate {
     if (this.#books.has(request.id)) {
       // A hub that was lost before it answered is asked again: the exchange was let in already, and is opened from the first.
       this.#write(["reopen", request.id, 1]);
-    } else {
+      this.attended(request.id);
+    } else if (!this.#books.isPaid(request.id)) {
       const denial = this.#books.check(digest, limits, demand.tokens, now);
       if (denial !== null) {
         this.#denials[denial.kind] += 1;
@@ -250,12 +258,16 @@ export class Gate {
       const { rpm, tpm, tokensPerDay } = limits;
       const { tokens, prompt } = demand;
       const { id, target, demand: asked } = request;
-      const expiresAt = now + exchangeMs + LATE_END_MS;
+      const expiresAt = this.#expiry(now);
       const rates = [rpm, tpm, tokensPerDay] as const;
       this.#write(["admit", digest, id, now, tokens, prompt, asked.promptBytes, target, tier, expiresAt, rates]);
     }
     const headers = limitHeaders(this.#books.standing(digest, limits, now));
     return { tier, tenant, maxTokens: demand.maxTokens, headers };
+  }
+
+  #expiry(now: number): number {
+    return now + this.#options.exchangeMs + LATE_END_MS;
   }
 
   #write(entry: Entry): Lease | null {

@@ -5,6 +5,7 @@ import type { Kept, Shelf } from "./accounts.ts";
 import type { Entry } from "./books.ts";
 import type { EstimatesState } from "./estimate.ts";
 import type { LedgerState } from "./ledger.ts";
+import type { PaidState } from "./paid.ts";
 
 const SCHEMA = `
   CREATE TABLE IF NOT EXISTS accounts (digest TEXT PRIMARY KEY, account TEXT NOT NULL, verified_at INTEGER NOT NULL) WITHOUT ROWID;
@@ -16,6 +17,7 @@ const SCHEMA = `
 const IDLE_LEDGER_MS = 2 * 86_400_000;
 const IDLE_ACCOUNT_MS = 86_400_000;
 const ESTIMATES = "estimates";
+const PAID = "paid";
 
 export class Store implements Shelf {
   readonly #sql: SqlStorage;
@@ -70,18 +72,31 @@ export class Store implements Shelf {
   }
 
   /** The changed ledgers as a whole in place of the journal. */
-  checkpoint(changed: ReadonlyMap<string, LedgerState>, estimates: EstimatesState, now: number): void {
+  checkpoint(changed: ReadonlyMap<string, LedgerState>, paid: PaidState, estimates: EstimatesState, now: number): void {
     for (const [digest, state] of changed) {
       const row = [digest, JSON.stringify(state), state.leases.length, now] as const;
       this.#sql.exec("INSERT OR REPLACE INTO ledgers VALUES (?, ?, ?, ?)", ...row);
     }
-    this.#sql.exec("INSERT OR REPLACE INTO learned VALUES (?, ?)", ESTIMATES, JSON.stringify(estimates));
+    this.#keepLearned(ESTIMATES, estimates);
+    this.#keepLearned(PAID, paid);
     this.#sql.exec("DELETE FROM journal");
   }
 
   estimates(): EstimatesState {
-    const [row] = this.#sql.exec<{ state: string }>("SELECT state FROM learned WHERE name = ?", ESTIMATES).toArray();
-    return row === undefined ? {} : JSON.parse(row.state);
+    return this.#learned(ESTIMATES) ?? {};
+  }
+
+  paid(): PaidState {
+    return this.#learned(PAID) ?? [];
+  }
+
+  #learned<T>(name: string): T | null {
+    const [row] = this.#sql.exec<{ state: string }>("SELECT state FROM learned WHERE name = ?", name).toArray();
+    return row === undefined ? null : JSON.parse(row.state);
+  }
+
+  #keepLearned(name: string, state: unknown): void {
+    this.#sql.exec("INSERT OR REPLACE INTO learned VALUES (?, ?)", name, JSON.stringify(state));
   }
 
   sweep(now: number): void {

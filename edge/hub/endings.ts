@@ -18,6 +18,14 @@ export function brokenOff(exchange: Exchange): PublicFailure {
   return { code: exchange.head === null ? "upstream_error" : "stream_interrupted" };
 }
 
+/** It broke off for good, and was over then; only who reads it does not know yet. */
+export function tellSpent(exchange: Exchange): Exchange {
+  exchange.state = "over";
+  exchange.failure = brokenOff(exchange);
+  exchange.reader.fail(exchange.failure);
+  return exchange;
+}
+
 function refusalOf(end: End): PublicFailure {
   const { failure } = end;
   if (failure === null || !isErrorCode(failure.code)) return { code: "upstream_error" };

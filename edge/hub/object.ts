@@ -204,6 +204,8 @@ export abstract class HubObject<Env> extends DurableObject<Env> {
   async #resume(request: Request, from: ResumeRequest): Promise<Response> {
     const answer = new Answer(this.board, !from.head);
     const exchange = this.board.resume(from, answer, Date.now());
+    // What has broken off for good is attended by nobody.
+    if (exchange.state !== "over") this.gate.attended(from.id);
     request.signal.addEventListener("abort", () => this.board.cancel(exchange));
     this.#tickWhileBusy();
     return answer.response(exchange, []);

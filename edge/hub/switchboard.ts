@@ -8,7 +8,7 @@ import type { End } from "../../shared/wire/messages.ts";
 import type { Spool } from "../../shared/wire/spool.ts";
 import { Abandoned } from "./abandoned.ts";
 import { freeOn, leave, letGoOfSent, pushBody, sendOpen, sendReset, sendResume, takeAnswer } from "./boarding.ts";
-import { brokenOff, failureOf } from "./endings.ts";
+import { brokenOff, failureOf, tellSpent } from "./endings.ts";
 import { Exchange, type Order, type Reader } from "./exchange.ts";
 import { Link, type LinkState, type Transport } from "./link.ts";
 import { ACCEPT_WITHIN_MS, HOLD_MS, mayGoOn, patienceOf, placeFor, REATTACH_WITHIN_MS } from "./patience.ts";
@@ -78,9 +78,9 @@ export class Switchboard {
   /** Goes on with an exchange whose hub was lost, at the connector that answers for it. */
   resume(from: ResumeRequest, reader: Reader, now: number): Exchange {
     const exchange = Exchange.resumed(from, reader, now);
+    if (this.#brokenOff.has(from.id)) return tellSpent(exchange);
     this.#exchanges.add(exchange);
-    if (this.#brokenOff.has(from.id)) this.fail(exchange, brokenOff(exchange));
-    else this.#await(exchange, now);
+    this.#await(exchange, now);
     return exchange;
   }
 

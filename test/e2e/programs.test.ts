@@ -5,7 +5,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { until, useStack } from "../support/stack.ts";
+import { Engines, until, useStack } from "../support/stack.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
 const children: ChildProcess[] = [];
@@ -134,18 +134,19 @@ describe("wrong use", () => {
 describe("a connector", () => {
   const stack = useStack({ fleet: ["--chat", "0x2", "--embed", "0x1", "--tokens-per-second", "100"] });
 
+  const ask = (tokens: number, stream = true) =>
+    fetch(`${stack().url}/v1/chat/completions`, {
+      method: "POST",
+      headers: { authorization: "Bearer hc-sk-demo-admin", "content-type": "application/json" },
+      body: JSON.stringify({
+        model: "heartcode-default",
+        stream,
+        max_tokens: tokens,
+        messages: [{ role: "user", content: "hi" }],
+      }),
+    });
+
   test("lets a running answer finish on SIGTERM, takes nothing new, and exits with 0", async () => {
-    const ask = (tokens: number) =>
-      fetch(`${stack().url}/v1/chat/completions`, {
-        method: "POST",
-        headers: { authorization: "Bearer hc-sk-demo-admin", "content-type": "application/json" },
-        body: JSON.stringify({
-          model: "heartcode-default",
-          stream: true,
-          max_tokens: tokens,
-          messages: [{ role: "user", content: "hi" }],
-        }),
-      });
     const answer = await ask(100);
     const [connector] = stack().connectors;
     connector!.kill("SIGTERM");
@@ -153,8 +154,25 @@ describe("a connector", () => {
     expect(text.trimEnd().endsWith("data: [DONE]")).toBe(true);
     expect(await connector!.exited).toBe(0);
     expect((await ask(1)).status).toBe(503);
-    await stack().startConnector(0);
+    stack().connectors[0] = await stack().startConnector(0);
     expect((await ask(1)).status).toBe(200);
+  });
+
+  test("stops at once on a second signal: what it said is told to have broken off, what had not begun goes on elsewhere", async () => {
+    const streamed = await ask(3_000);
+    const plain = ask(150, false);
+    const engines = new Engines(stack().chatPorts);
+    await until(async () => (await engines.sum("slots_busy")) === 2);
+    const [connector] = stack().connectors;
+    connector!.kill("SIGTERM");
+    await until(() => connector!.tail().includes("running exchanges may finish"));
+    connector!.kill("SIGTERM");
+    expect(await connector!.exited).toBe(0);
+    expect(await streamed.text()).toContain('"code":"stream_interrupted"');
+    await until(async () => (await engines.sum("slots_busy")) === 0);
+    stack().connectors[0] = await stack().startConnector(0);
+    const answer = await plain;
+    expect([answer.status, await answer.json()]).toMatchObject([200, { usage: { completion_tokens: 150 } }]);
   });
 
   test("whose key the edge does not know stops for good with its own exit code", async () => {

@@ -87,6 +87,16 @@ describe("an exchange of the table", () => {
     expect([aborts, table.running, table.unsettled()]).toEqual([1, 0, []]);
   });
 
+  test.each([
+    ["has begun to answer says what it has used", true, ["cancelled"]],
+    ["has not begun is left to another connector: no END", false, []],
+  ] as const)("that %s when its process is forced to stop", (_what, hasHead, outcomes) => {
+    table.open(OPEN, lane().made);
+    if (hasHead) running.head(200, []);
+    table.cancelAll();
+    expect([aborts, table.unsettled().map(({ outcome }) => outcome)]).toEqual([1, outcomes]);
+  });
+
   test("that was over before its unheard ACCEPT was called back is left, and not sent for ever", () => {
     const { made, told } = lane();
     const guest = table.open(OPEN, made)!;
