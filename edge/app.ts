@@ -42,7 +42,7 @@ export function createApp(): Hono<App> {
   for (const endpoint of ENDPOINTS) {
     app.on(endpoint.method, endpoint.path, async (c) => {
       const id = requestId(c);
-      const credentials = await credentialsOf(c);
+      const credentials = credentialsOf(c);
       const asked = { id, request: c.req.raw, endpoint, credentials, settings: settingsOf(c), env: c.env };
       return shielded(c, credentials, () => proxy(asked, resumable));
     });
@@ -54,7 +54,7 @@ export function createApp(): Hono<App> {
     return answered(c, oneModel(c.req.param("id"), ageVerified, settingsOf(c).authMode === "master-key"));
   });
   app.get("/v1/usage", async (c) => {
-    const credentials = await credentialsOf(c);
+    const credentials = credentialsOf(c);
     const { usage } = await shielded(c, credentials, async () => told(await hub(c, credentials).usage(credentials)));
     return answered(c, describeUsage(usage, Date.now()));
   });
@@ -120,9 +120,9 @@ export function createApp(): Hono<App> {
     return fail(c, new Failure("internal_error"));
   });
 
-  async function credentialsOf(c: Context<App>): Promise<Credentials> {
+  function credentialsOf(c: Context<App>): Credentials {
     c.set("startedAt", Date.now());
-    const credentials = await readCredentials(c.req.raw, settingsOf(c), { bearer, digestOf, isKey, isSame });
+    const credentials = readCredentials(c.req.raw, settingsOf(c), { bearer, digestOf, isKey, isSame });
     if (credentials.mode === "master-key" || shield.isIdle) return credentials;
     const waitMs = shield.waitMs(addressOf(c), credentials.digest, Date.now());
     if (waitMs === 0) return credentials;
@@ -163,7 +163,7 @@ export function createApp(): Hono<App> {
   }
 
   async function isAgeVerified(c: Context<App>): Promise<boolean> {
-    const credentials = await credentialsOf(c);
+    const credentials = credentialsOf(c);
     if (credentials.mode === "master-key") return true;
     const { account } = await shielded(c, credentials, async () =>
       told(await hub(c, credentials).account(credentials)),

@@ -64,6 +64,8 @@ export class Gate {
   readonly #estimates: Estimates;
   /** Applied here and not yet on disk. */
   #pending: Entry[] = [];
+  /** Of them, accepted and not yet over: most are over before it is worth writing down. */
+  readonly #accepted = new Set<string>();
   #journalRows = 0;
   #checkpointAt = 0;
   /** Denials, by kind: for metrics. */
@@ -139,7 +141,9 @@ export class Gate {
 
   /** A connector answers for it. From now on it costs what was reserved, if nobody ever says what it used. */
   accepted(id: string): void {
-    if (this.#books.has(id)) this.#write(["accept", id]);
+    if (!this.#books.has(id)) return;
+    this.#books.apply(["accept", id]);
+    this.#accepted.add(id);
   }
 
   /** Who answered for it is lost, or its client is. */
@@ -151,8 +155,14 @@ export class Gate {
     if (this.#books.has(id)) this.#write(["reopen", id, attempt]);
   }
 
-  /** Writes down what was decided. Must be called before anything of it leaves the hub. */
+  get isOwed(): boolean {
+    return this.#pending.length > 0;
+  }
+
+  /** Writes down what was decided. No answer may leave the hub before. */
   commit(): void {
+    for (const id of this.#accepted) this.#pending.push(["accept", id]);
+    this.#accepted.clear();
     if (this.#pending.length === 0) return;
     this.#options.store.append(this.#pending);
     this.#pending = [];
@@ -259,6 +269,7 @@ export class Gate {
   }
 
   #write(entry: Entry): Lease | null {
+    if (entry[0] === "settle") this.#accepted.delete(entry[1]);
     this.#pending.push(entry);
     return this.#books.apply(entry);
   }

@@ -28,6 +28,8 @@ export interface HubGate extends Omit<SettlementEvents, "over" | "settle" | "uns
   settle(end: End): number | null;
   /** It is over, and no connector has answered for it. @returns 0; null: it was settled before. */
   unserved(id: string): 0 | null;
+  /** Something waits for `commit`. */
+  readonly isOwed: boolean;
   admit(request: ExchangeRequest): Promise<Admission> | Admission;
   /** @param isResting nothing runs: this may be the last call for long. @returns what nobody is waited for any more. */
   tick(now: number, isResting: boolean): readonly Forfeit[];
