@@ -17,8 +17,9 @@ import type { Env } from "./env.ts";
 import { bearer, digestOf, isKey } from "./gate/key.ts";
 import { isSame } from "./gate/secret.ts";
 import { SHIELD_WINDOW_MS, Shield } from "./gate/shield.ts";
-import { logDefect, loggedPath, logRequest, newRequestId } from "./log.ts";
+import { logDefect, logRequest, newRequestId } from "./log.ts";
 import { resumable } from "./resume/stream.ts";
+import { isAt, routeOf } from "./routes.ts";
 import { readSettings, type Settings } from "./settings.ts";
 
 interface App {
@@ -185,16 +186,6 @@ function told<T extends object>(answer: T): Exclude<T, { failure: unknown }> {
   return answer as Exclude<T, { failure: unknown }>;
 }
 
-/** Whether `path` is one of the `route`, in which `:id` stands for one step. */
-function isAt(route: string, path: string): boolean {
-  const steps = path.split("/");
-  const wanted = route.split("/");
-  return (
-    steps.length === wanted.length &&
-    wanted.every((step, i) => step === steps[i] || (step.startsWith(":") && steps[i] !== ""))
-  );
-}
-
 /** The id of a request: in its answer, in every log line of both sides, and the id of its exchange. */
 function requestId(c: Context<App>): string {
   const given = c.get("id");
@@ -219,6 +210,6 @@ function fail(c: Context<App>, failure: Failure): Response {
 /** For requests that no exchange speaks of. */
 function log(c: Context<App>, status: number, code: string | null): void {
   const startedAt = c.get("startedAt") ?? Date.now();
-  const path = loggedPath(c.req.path);
+  const path = routeOf(c.req.path);
   logRequest({ request_id: requestId(c), method: c.req.method, path, status, code, total_ms: Date.now() - startedAt });
 }

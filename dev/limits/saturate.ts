@@ -38,7 +38,12 @@ export async function saturate(options: Options): Promise<Saturated> {
 async function loop(options: Options, seen: Saturated, end: number): Promise<void> {
   let hasWaited = false;
   for (;;) {
-    const { answer, from, to } = await ask(options, options.maxTokens);
+    const asked = await ask(options, options.maxTokens).catch((error: Error) => {
+      count(seen.others, `broken: ${(error.cause as Error | undefined)?.message ?? error.message}`);
+      return null;
+    });
+    if (asked === null) continue;
+    const { answer, from, to } = asked;
     if (from > end) return;
     seen.until = Math.max(seen.until, from);
     if (answer.status === 429) {
@@ -66,10 +71,12 @@ async function takeTheRest(options: Options, seen: Saturated): Promise<void> {
     const probe = await ask(options, limit);
     const { error } = (await probe.answer.json()) as { error: { message: string } };
     const prompt = Number(/Requested (\d+)/.exec(error.message)?.[1]) - limit;
+    if (process.env["DBG"]) console.log(options.key.slice(-4), { limit, remaining, prompt, error: error.message });
     if (!(remaining - prompt >= 1)) return;
     const { answer, from, to } = await ask(options, remaining - prompt);
     seen.until = Math.max(seen.until, from);
     if (answer.status === 429) await noteDenial(answer, from, to, seen);
+    else if (process.env["DBG"]) console.log(answer.status, await answer.text());
     else await answer.arrayBuffer();
     if (answer.status === 200) return;
   }
