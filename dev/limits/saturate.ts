@@ -63,22 +63,21 @@ async function loop(options: Options, seen: Saturated, end: number): Promise<voi
 
 /** What is left is less than one request of the usual size: one of just that size. */
 async function takeTheRest(options: Options, seen: Saturated): Promise<void> {
-  // The reservation of the prompt is what a request that is too large is told of itself.
-  for (let left = 5; left > 0; left -= 1) {
+  // What is reserved for the prompt, as a denial tells it.
+  let prompt = 0;
+  for (let tries = 5; tries > 0; tries -= 1) {
     const usage = await fetch(`${options.url}/v1/usage`, { headers: headersOf(options.key) });
-    const { limits } = (await usage.json()) as { limits: { tokens_per_minute: { limit: number; remaining: number } } };
-    const { limit, remaining } = limits.tokens_per_minute;
-    const probe = await ask(options, limit);
-    const { error } = (await probe.answer.json()) as { error: { message: string } };
-    const prompt = Number(/Requested (\d+)/.exec(error.message)?.[1]) - limit;
-    if (process.env["DBG"]) console.log(options.key.slice(-4), { limit, remaining, prompt, error: error.message });
-    if (!(remaining - prompt >= 1)) return;
-    const { answer, from, to } = await ask(options, remaining - prompt);
+    const { limits } = (await usage.json()) as { limits: { tokens_per_minute: { remaining: number } } };
+    const rest = limits.tokens_per_minute.remaining - prompt;
+    if (rest < 1) return;
+    const { answer, from, to } = await ask(options, rest);
     seen.until = Math.max(seen.until, from);
-    if (answer.status === 429) await noteDenial(answer, from, to, seen);
-    else if (process.env["DBG"]) console.log(answer.status, await answer.text());
-    else await answer.arrayBuffer();
-    if (answer.status === 200) return;
+    if (answer.status !== 429) {
+      await answer.arrayBuffer();
+      return;
+    }
+    await noteDenial(answer, from, to, seen);
+    prompt = (seen.denials.at(-1)?.requested ?? rest) - rest;
   }
 }
 

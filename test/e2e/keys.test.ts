@@ -54,6 +54,21 @@ describe("keys", () => {
     expect((await world.chat(key)).status).toBe(200);
   });
 
+  test("an operator sees a key by the beginning of its digest alone", async () => {
+    const key = await world.newKey();
+    expect((await world.chat(key)).status).toBe(200);
+    const digest = digestOf(key);
+    const status = await (await world.get("/admin/status", ADMIN_TOKEN)).text();
+    expect(status).toContain(`"key":"${digest.slice(0, 16)}"`);
+    const metrics = await (await world.get("/admin/metrics", ADMIN_TOKEN)).text();
+    expect(metrics).toContain("heartcode_edge_settled_total");
+    expect(metrics).not.toContain(digest.slice(0, 16));
+    for (const page of [status, metrics]) {
+      expect(page).not.toContain(digest.slice(0, 17));
+      expect(page).not.toMatch(/hc-sk-|[0-9a-f]{64}/);
+    }
+  });
+
   test("a restricted model is served to age-verified accounts, and hidden from others", async () => {
     const verified = await world.newKey("free", undefined, { age_verified: true });
     const other = await world.newKey("admin");
