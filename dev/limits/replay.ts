@@ -140,5 +140,7 @@ function changesOf(journal: readonly Entry[], digest: string): { changes: Change
       if (settle !== undefined) changes.push({ at, settle, used });
     }
   }
+  // Settlements are written with the tick, later than they happened.
+  changes.sort((a, b) => a.at - b.at || Number("admit" in a) - Number("admit" in b));
   return { changes, charges: [...charges.values()] };
 }

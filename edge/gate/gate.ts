@@ -9,6 +9,7 @@ import { Accounts, permit } from "./accounts.ts";
 import { Books, type Entry } from "./books.ts";
 import { Estimates } from "./estimate.ts";
 import { denied, limitHeaders } from "./headers.ts";
+import { Journal } from "./journal.ts";
 import type { Denial, Lease } from "./ledger.ts";
 import type { Store } from "./store.ts";
 import { limitsOf, type Tiers } from "./tiers.ts";
@@ -62,11 +63,8 @@ export class Gate {
   readonly #accounts: Accounts;
   readonly #books: Books;
   readonly #estimates: Estimates;
-  /** Applied here and not yet on disk. */
-  #pending: Entry[] = [];
-  /** Of them, accepted and not yet over: most are over before it is worth writing down. */
-  readonly #accepted = new Set<string>();
-  #journalRows = 0;
+  /** What is applied here and not yet on disk. */
+  readonly #journal: Journal;
   #checkpointAt = 0;
   /** Denials, by kind: for metrics. */
   readonly #denials: Record<Denial["kind"], number> = { too_large: 0, daily: 0, requests: 0, tokens: 0 };
@@ -77,12 +75,13 @@ export class Gate {
     const { store } = options;
     this.#options = options;
     this.#accounts = new Accounts((key) => this.#lookup(key), store, options.now);
+    this.#journal = new Journal((entries) => store.append(entries));
     this.#books = new Books((digest) => store.ledger(digest));
     this.#estimates = new Estimates(store.estimates());
     for (const [digest, state] of store.leased()) this.#books.recall(digest, state);
     for (const entry of store.journal()) {
       this.#books.apply(entry);
-      this.#journalRows += 1;
+      this.#journal.rows += 1;
     }
   }
 
@@ -141,9 +140,7 @@ export class Gate {
 
   /** A connector answers for it. From now on it costs what was reserved, if nobody ever says what it used. */
   accepted(id: string): void {
-    if (!this.#books.has(id)) return;
-    this.#books.apply(["accept", id]);
-    this.#accepted.add(id);
+    if (this.#books.has(id)) this.#write(["accept", id]);
   }
 
   /** Who answered for it is lost, or its client is. */
@@ -156,17 +153,17 @@ export class Gate {
   }
 
   get isOwed(): boolean {
-    return this.#pending.length > 0;
+    return this.#journal.isOwed;
   }
 
-  /** Writes down what was decided. No answer may leave the hub before. */
+  /** Writes down who was let in. No answer may leave the hub before. */
+  commitAdmissions(): void {
+    this.#journal.commitAdmissions();
+  }
+
+  /** Writes down everything. No END may be acknowledged before. */
   commit(): void {
-    for (const id of this.#accepted) this.#pending.push(["accept", id]);
-    this.#accepted.clear();
-    if (this.#pending.length === 0) return;
-    this.#options.store.append(this.#pending);
-    this.#pending = [];
-    this.#journalRows += 1;
+    this.#journal.commit();
   }
 
   /**
@@ -186,12 +183,12 @@ export class Gate {
   }
 
   #rest(now: number, isResting: boolean): void {
-    const isDue = now - this.#checkpointAt >= CHECKPOINT_MS || this.#journalRows >= CHECKPOINT_ROWS;
-    if (this.#journalRows === 0 || !(isDue || isResting)) return;
+    const isDue = now - this.#checkpointAt >= CHECKPOINT_MS || this.#journal.rows >= CHECKPOINT_ROWS;
+    if (this.#journal.rows === 0 || !(isDue || isResting)) return;
     const { store } = this.#options;
     store.checkpoint(this.#books.rest(), this.#estimates.rest(), now);
     if (isResting) store.sweep(now);
-    this.#journalRows = 0;
+    this.#journal.rows = 0;
     this.#checkpointAt = now;
   }
 
@@ -269,8 +266,7 @@ export class Gate {
   }
 
   #write(entry: Entry): Lease | null {
-    if (entry[0] === "settle") this.#accepted.delete(entry[1]);
-    this.#pending.push(entry);
+    this.#journal.note(entry);
     return this.#books.apply(entry);
   }
 

@@ -36,7 +36,7 @@ export abstract class HubObject<Env> extends DurableObject<Env> {
   readonly #exchangeMs: number;
   readonly #outcomes = new Outcomes();
   readonly #receipts = new Receipts();
-  readonly #group = new GroupCommit(() => this.board.settlement.commit());
+  readonly #group = new GroupCommit(() => this.gate.commitAdmissions());
   #ticking = false;
   /** ms; the alarm that is set, as far as this life of the object knows. */
   #alarmAt: number | null = null;
