@@ -23,7 +23,7 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => 
 console.log(
   `${options.seconds} s of real time a run; admissions and settlements at the times of the hub's own journal, denials between\n` +
     "question and answer. Tokens: what was used, as a part of capacity + rate · T. Requests: in whole ones, of\n" +
-    "floor(capacity + rate · T). T: from the first admission to the last request that was sent.\n",
+    "floor(capacity + rate · T). T: from the first admission to the last one, or the last request.\n",
 );
 console.log(
   "tier     runs out  clients  hub lost  tokens/promise  requests/promise  worst 60 s  use       whole      wrong  undue  wait off  denied",

@@ -108,7 +108,7 @@ export function replay(
   const usedOf = (charge: Charge) => charge.used ?? charge.reserved;
   const paid = charges.map((one): Admitted => ({ at: one.at, amount: Math.min(usedOf(one), one.reserved) }));
   const ones = charges.map(({ at }): Admitted => ({ at, amount: 1 }));
-  const ms = until - (charges[0]?.at ?? until);
+  const ms = Math.max(until, charges.at(-1)?.at ?? until) - (charges[0]?.at ?? until);
   return {
     admitted: charges.length,
     denied: denials.length,

@@ -126,7 +126,7 @@ export class Gate {
     this.#totals.settled += 1;
     this.#totals.promptTokens += end.usage?.prompt_tokens ?? 0;
     this.#totals.completionTokens += end.usage?.completion_tokens ?? 0;
-    const used = usedBy(end, lease);
+    const used = usedBy(end, lease, this.#estimates.of(lease.model, lease.promptBytes));
     this.#write(["settle", end.exchange, used, this.#options.now()]);
     return used;
   }

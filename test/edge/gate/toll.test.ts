@@ -5,6 +5,7 @@ import { demandOf, usedBy } from "../../../edge/gate/toll.ts";
 import type { End } from "../../../shared/wire/messages.ts";
 
 const LEASE = { tokens: 100, prompt: 30 } as Lease;
+const PROMPT = { high: 40, likely: 25, low: 10 };
 const usage = (prompt_tokens: number, completion_tokens: number, source: "engine" | "counted") => ({
   prompt_tokens,
   completion_tokens,
@@ -15,19 +16,19 @@ describe("what an ended exchange costs", () => {
   const rows: [what: string, usage: End["usage"], outcome: End["outcome"], cost: number][] = [
     ["what its engine says", usage(7, 20, "engine"), "complete", 27],
     ["what its engine says, though it is nothing", usage(0, 0, "engine"), "complete", 0],
-    ["the estimated prompt and what was counted, where it was cut short", usage(0, 20, "counted"), "cancelled", 50],
+    ["the estimated prompt and what was counted, where it was cut short", usage(0, 20, "counted"), "cancelled", 45],
     ["the prompt that the engine told, and what was counted", usage(7, 20, "counted"), "cancelled", 27],
     ["nothing, where nothing was generated", null, "cancelled", 0],
     ["nothing, where it failed", null, "failed", 0],
     ["what was reserved, where it is whole and nobody says", null, "complete", 100],
   ];
   test.each(rows)("is %s", (_what, said, outcome, cost) => {
-    expect(usedBy({ usage: said, outcome }, LEASE)).toBe(cost);
+    expect(usedBy({ usage: said, outcome }, LEASE, PROMPT)).toBe(cost);
   });
 });
 
 describe("what a request reserves", () => {
-  const estimate = { high: 20, low: 10 };
+  const estimate = { high: 20, likely: 15, low: 10 };
   const { premium } = DEFAULT_TIERS;
   const demand = { promptBytes: 60, generates: true, maxTokens: 50, choices: 1 };
 
