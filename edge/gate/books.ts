@@ -44,6 +44,11 @@ export class Books {
     return this.#digests.size;
   }
 
+  /** Of the exchanges that have a lease. */
+  ids(): Iterable<string> {
+    return this.#digests.keys();
+  }
+
   has(id: string): boolean {
     return this.#digests.has(id);
   }

@@ -14,6 +14,7 @@ import type { Denial, Lease } from "./ledger.ts";
 import type { Store } from "./store.ts";
 import { limitsOf, type Tiers } from "./tiers.ts";
 import { demandOf, usedBy } from "./toll.ts";
+import { Unclaimed } from "./unclaimed.ts";
 import { readVerdict } from "./verify.ts";
 
 type Answer = { readonly status: number; readonly body: Uint8Array } | { readonly failure: PublicFailure };
@@ -52,7 +53,6 @@ const MASTER: Account = { keyId: "master", userId: "master", tier: "admin", ageV
 const LATE_END_MS = 60_000;
 /** A connector that lost an exchange has so long to come back and say what it used. */
 const ORPHAN_MS = 60_000;
-/** Of the keys that came last. */
 const MOST_KEYS_SHOWN = 50;
 /** Between two writings of the ledgers as a whole, while entries come. */
 const CHECKPOINT_MS = 5_000;
@@ -65,10 +65,9 @@ export class Gate {
   readonly #estimates: Estimates;
   /** What is applied here and not yet on disk. */
   readonly #journal: Journal;
+  readonly #unclaimed: Unclaimed;
   #checkpointAt = 0;
-  /** Denials, by kind: for metrics. */
   readonly #denials: Record<Denial["kind"], number> = { too_large: 0, daily: 0, requests: 0, tokens: 0 };
-  /** Tokens that were settled, and exchanges whose lease ran out. */
   readonly #totals = { settled: 0, promptTokens: 0, completionTokens: 0, forfeited: 0, expired: 0 };
 
   constructor(options: GateOptions) {
@@ -83,6 +82,7 @@ export class Gate {
       this.#books.apply(entry);
       this.#journal.rows += 1;
     }
+    this.#unclaimed = new Unclaimed(this.#books.ids(), options.now() + ORPHAN_MS);
   }
 
   /** Lets a request in or says why not. A denial is a value. Answers at once where the account is known. */
@@ -138,6 +138,11 @@ export class Gate {
     return 0;
   }
 
+  /** Its Worker goes on with it in this life of the hub. */
+  resumed(id: string): void {
+    this.#unclaimed.claim(id);
+  }
+
   /** A connector answers for it. From now on it costs what was reserved, if nobody ever says what it used. */
   accepted(id: string): void {
     if (this.#books.has(id)) this.#write(["accept", id]);
@@ -149,6 +154,7 @@ export class Gate {
   }
 
   reopened(id: string, attempt: number): void {
+    this.#unclaimed.claim(id);
     if (this.#books.has(id)) this.#write(["reopen", id, attempt]);
   }
 
@@ -156,12 +162,12 @@ export class Gate {
     return this.#journal.isOwed;
   }
 
-  /** Writes down who was let in. No answer may leave the hub before. */
+  /** No answer may leave the hub before. */
   commitAdmissions(): void {
     this.#journal.commitAdmissions();
   }
 
-  /** Writes down everything. No END may be acknowledged before. */
+  /** No END may be acknowledged before. */
   commit(): void {
     this.#journal.commit();
   }
@@ -171,6 +177,7 @@ export class Gate {
    * @returns the leases that ran out, and what each has cost.
    */
   tick(now: number, isResting: boolean): { id: string; tokens: number }[] {
+    for (const id of this.#unclaimed.due(now)) if (this.#books.has(id)) this.#write(["hasten", id, now]);
     const expired = this.#books.expired(now);
     for (const lease of expired) {
       this.#totals.expired += 1;
@@ -192,9 +199,10 @@ export class Gate {
     this.#checkpointAt = now;
   }
 
-  /** ms; when a lease runs out that nobody has settled. */
+  /** ms */
   nextExpiry(): number | null {
-    return this.#books.nextExpiry();
+    const next = this.#books.nextExpiry();
+    return next === null ? null : Math.min(next, this.#unclaimed.next());
   }
 
   status(now: number): GateStatus {
@@ -242,7 +250,7 @@ export class Gate {
     const demand = demandOf(request.demand, limits, estimate);
     if (this.#books.has(request.id)) {
       // A hub that was lost before it answered is asked again: the exchange was let in already, and is opened from the first.
-      this.#write(["reopen", request.id, 1]);
+      this.reopened(request.id, 1);
     } else {
       const denial = this.#books.check(digest, limits, demand.tokens, now);
       if (denial !== null) {

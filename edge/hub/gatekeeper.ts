@@ -32,6 +32,8 @@ export interface HubGate extends Omit<SettlementEvents, "over" | "settle" | "uns
   readonly isOwed: boolean;
   /** To be called before an answer leaves: who was let in must be on disk. */
   commitAdmissions(): void;
+  /** Its Worker goes on with it after the loss of a hub. */
+  resumed(id: string): void;
   admit(request: ExchangeRequest): Promise<Admission> | Admission;
   /** @param isResting nothing runs: this may be the last call for long. @returns what nobody is waited for any more. */
   tick(now: number, isResting: boolean): readonly Forfeit[];

@@ -208,6 +208,7 @@ export abstract class HubObject<Env> extends DurableObject<Env> {
 
   async #resume(request: Request, from: ResumeRequest): Promise<Response> {
     const answer = new Answer(this.board, !from.head);
+    this.gate.resumed(from.id);
     const exchange = this.board.resume(from, answer, Date.now());
     request.signal.addEventListener("abort", () => this.board.cancel(exchange));
     this.#tickWhileBusy();
