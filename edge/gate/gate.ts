@@ -54,7 +54,6 @@ const LATE_END_MS = 60_000;
 /** A connector that lost an exchange has so long to come back and say what it used. */
 const ORPHAN_MS = 60_000;
 const MOST_KEYS_SHOWN = 50;
-/** Between two writings of the ledgers as a whole, while entries come. */
 const CHECKPOINT_MS = 5_000;
 const CHECKPOINT_ROWS = 1_000;
 
