@@ -17,8 +17,9 @@ import type { Env } from "./env.ts";
 import { bearer, digestOf, isKey } from "./gate/key.ts";
 import { isSame } from "./gate/secret.ts";
 import { SHIELD_WINDOW_MS, Shield } from "./gate/shield.ts";
-import { logDefect, loggedPath, logRequest, newRequestId } from "./log.ts";
+import { logDefect, logRequest, newRequestId } from "./log.ts";
 import { resumable } from "./resume/stream.ts";
+import { isAt, routeOf } from "./routes.ts";
 import { readSettings, type Settings } from "./settings.ts";
 
 interface App {
@@ -42,7 +43,7 @@ export function createApp(): Hono<App> {
   for (const endpoint of ENDPOINTS) {
     app.on(endpoint.method, endpoint.path, async (c) => {
       const id = requestId(c);
-      const credentials = await credentialsOf(c);
+      const credentials = credentialsOf(c);
       const asked = { id, request: c.req.raw, endpoint, credentials, settings: settingsOf(c), env: c.env };
       return shielded(c, credentials, () => proxy(asked, resumable));
     });
@@ -54,7 +55,7 @@ export function createApp(): Hono<App> {
     return answered(c, oneModel(c.req.param("id"), ageVerified, settingsOf(c).authMode === "master-key"));
   });
   app.get("/v1/usage", async (c) => {
-    const credentials = await credentialsOf(c);
+    const credentials = credentialsOf(c);
     const { usage } = await shielded(c, credentials, async () => told(await hub(c, credentials).usage(credentials)));
     return answered(c, describeUsage(usage, Date.now()));
   });
@@ -120,9 +121,9 @@ export function createApp(): Hono<App> {
     return fail(c, new Failure("internal_error"));
   });
 
-  async function credentialsOf(c: Context<App>): Promise<Credentials> {
+  function credentialsOf(c: Context<App>): Credentials {
     c.set("startedAt", Date.now());
-    const credentials = await readCredentials(c.req.raw, settingsOf(c), { bearer, digestOf, isKey, isSame });
+    const credentials = readCredentials(c.req.raw, settingsOf(c), { bearer, digestOf, isKey, isSame });
     if (credentials.mode === "master-key" || shield.isIdle) return credentials;
     const waitMs = shield.waitMs(addressOf(c), credentials.digest, Date.now());
     if (waitMs === 0) return credentials;
@@ -163,7 +164,7 @@ export function createApp(): Hono<App> {
   }
 
   async function isAgeVerified(c: Context<App>): Promise<boolean> {
-    const credentials = await credentialsOf(c);
+    const credentials = credentialsOf(c);
     if (credentials.mode === "master-key") return true;
     const { account } = await shielded(c, credentials, async () =>
       told(await hub(c, credentials).account(credentials)),
@@ -183,16 +184,6 @@ export function createApp(): Hono<App> {
 function told<T extends object>(answer: T): Exclude<T, { failure: unknown }> {
   if ("failure" in answer) throw new HubFailure((answer as T & { failure: PublicFailure }).failure);
   return answer as Exclude<T, { failure: unknown }>;
-}
-
-/** Whether `path` is one of the `route`, in which `:id` stands for one step. */
-function isAt(route: string, path: string): boolean {
-  const steps = path.split("/");
-  const wanted = route.split("/");
-  return (
-    steps.length === wanted.length &&
-    wanted.every((step, i) => step === steps[i] || (step.startsWith(":") && steps[i] !== ""))
-  );
 }
 
 /** The id of a request: in its answer, in every log line of both sides, and the id of its exchange. */
@@ -219,6 +210,6 @@ function fail(c: Context<App>, failure: Failure): Response {
 /** For requests that no exchange speaks of. */
 function log(c: Context<App>, status: number, code: string | null): void {
   const startedAt = c.get("startedAt") ?? Date.now();
-  const path = loggedPath(c.req.path);
+  const path = routeOf(c.req.path);
   logRequest({ request_id: requestId(c), method: c.req.method, path, status, code, total_ms: Date.now() - startedAt });
 }

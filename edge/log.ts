@@ -3,6 +3,7 @@
 export interface RequestLine {
   readonly request_id: string;
   readonly method: string;
+  /** The route; nothing of what a client may write into a path. */
   readonly path: string;
   readonly status: number;
   /** Row of the error table, or null. */
@@ -39,14 +40,6 @@ export interface SettledLine {
 
 export function newRequestId(): string {
   return `req_${crypto.randomUUID().replaceAll("-", "")}`;
-}
-
-/** Of a path that nothing serves, as much is logged. */
-const MOST_PATH = 128;
-
-/** A path is the client's own text: some write their key into it. */
-export function loggedPath(path: string): string {
-  return path.slice(0, MOST_PATH).replace(/hc-sk-[\w-]*/g, "hc-sk-…");
 }
 
 export function logRequest(line: RequestLine): void {

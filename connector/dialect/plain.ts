@@ -12,6 +12,7 @@ import {
   usageOf,
 } from "./answer.ts";
 import { Capture } from "./capture.ts";
+import { ChoiceSizes } from "./choices.ts";
 import {
   CLOSE_BRACE,
   COLON,
@@ -61,6 +62,7 @@ class PlainRewriter implements Rewriter {
   #key: string | null = null;
   #usage: Tokens | null = null;
   #timings: Tokens | null = null;
+  #choices: ChoiceSizes | null = null;
   /** Of the chunk at hand: what goes out, and where what has not gone out begins; null while a value is swallowed. */
   #parts: Uint8Array[] = [];
   #from: number | null = 0;
@@ -91,7 +93,10 @@ class PlainRewriter implements Rewriter {
 
   usage(): Usage | null {
     const tokens = this.#usage ?? this.#timings;
-    return tokens === null ? null : usageOf(tokens, "engine");
+    if (tokens === null) return null;
+    // Who tells timings is llama.cpp, and that speaks of the first choice alone.
+    if (this.#timings === null || this.#choices === null || this.#choices.count < 2) return usageOf(tokens, "engine");
+    return usageOf({ ...tokens, completion: this.#choices.total(tokens.completion) }, "counted");
   }
 
   /** Takes at least the byte at `i`, or changes the state. @returns the index to go on at. */
@@ -134,6 +139,7 @@ class PlainRewriter implements Rewriter {
     }
     this.#state = isNested(byte) ? "in nested" : "in scalar";
     this.#capture.clear();
+    if (this.#key === "choices") this.#choices = new ChoiceSizes();
     if (this.#key === "model") {
       this.#parts.push(chunk.subarray(this.#from ?? i, i), this.#model);
       this.#from = null;
@@ -144,9 +150,11 @@ class PlainRewriter implements Rewriter {
   #inNested(chunk: Uint8Array, i: number): number {
     const end = this.#skip.skip(chunk, i);
     const stop = end === -1 ? chunk.length : end;
-    if (this.#state === "in name" || this.#isRead()) this.#capture.add(chunk.subarray(i, stop));
+    const isName = this.#state === "in name";
+    if (isName || this.#isRead()) this.#capture.add(chunk.subarray(i, stop));
+    else if (this.#key === "choices") this.#choices?.add(chunk.subarray(i, stop));
     if (end === -1) return stop;
-    if (this.#state === "in name") this.#endName();
+    if (isName) this.#endName();
     else this.#endValue(end);
     return end;
   }

@@ -104,8 +104,11 @@ function mannerOf(
   const seen = outcome?.pieces ?? 0;
   if (source === "counted") {
     const most = Math.max(0, ...rows.map((row) => row.completion_tokens));
-    const isTrue = charged === completion && charged >= seen && charged <= most;
-    const bounds = `the client saw ${seen}, an engine generated ${most}`;
+    // The prompt is paid as it was estimated: no token is less than a byte, but for the template's own.
+    const prompt = outcome === null ? Number.POSITIVE_INFINITY : 8 + outcome.question.body.length;
+    const counted = completion ?? 0;
+    const isTrue = counted >= seen && counted <= most && charged >= counted && charged <= counted + prompt;
+    const bounds = `counted ${counted}; the client saw ${seen}, an engine generated ${most}`;
     return { manner: "cut short", problem: isTrue ? null : `cost ${charged}; ${bounds}` };
   }
   if (charged > 0) return { manner: "nothing", problem: `cost ${charged}, and nobody said so` };

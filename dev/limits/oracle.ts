@@ -38,13 +38,22 @@ export class Oracle {
 
   /** Whether so many fit now. */
   fits(tokens: number, now: number): boolean {
+    return this.#levelAt(now) >= tokens * 60_000;
+  }
+
+  /** When so many fit, if nothing else happens until then. ms. */
+  fitsAt(tokens: number, now: number): number {
+    return now + Math.max(0, Math.ceil((tokens * 60_000 - this.#levelAt(now)) / this.#limit));
+  }
+
+  #levelAt(now: number): number {
     let level = this.#level;
     let at = this.#at;
     for (const event of this.#events) {
       level = this.#after(level, at, event.at) - cost(event.charge, event.excess) * 60_000;
       at = event.at;
     }
-    return this.#after(level, at, now) >= tokens * 60_000;
+    return this.#after(level, at, now);
   }
 
   #after(level: number, from: number, to: number): number {

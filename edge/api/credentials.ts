@@ -7,12 +7,12 @@ import type { Settings } from "../settings.ts";
 export interface KeyForm {
   bearer(authorization: string | null): string | null;
   isKey(text: string): boolean;
-  digestOf(key: string): Promise<string>;
+  digestOf(key: string): string;
   isSame(given: string, secret: string): boolean;
 }
 
 /** @throws Failure invalid_api_key: one text for missing, malformed and wrong. */
-export async function readCredentials(request: Request, settings: Settings, form: KeyForm): Promise<Credentials> {
+export function readCredentials(request: Request, settings: Settings, form: KeyForm): Credentials {
   const key = form.bearer(request.headers.get("authorization"));
   if (key === null) throw new Failure("invalid_api_key");
   if (settings.authMode === "master-key") {
@@ -20,5 +20,5 @@ export async function readCredentials(request: Request, settings: Settings, form
     throw new Failure("invalid_api_key");
   }
   if (!form.isKey(key)) throw new Failure("invalid_api_key");
-  return { mode: "backend", key, digest: await form.digestOf(key) };
+  return { mode: "backend", key, digest: form.digestOf(key) };
 }

@@ -21,8 +21,7 @@ export type Entry =
   | readonly [what: "accept", id: string]
   | readonly [what: "settle", id: string, used: number, at: number]
   | readonly [what: "reopen", id: string, attempt: number]
-  | readonly [what: "hasten", id: string, until: number]
-  | readonly [what: "prolong", id: string, until: number];
+  | readonly [what: "hasten", id: string, until: number];
 
 /** Ledgers at rest, where this object does not have them in memory. */
 export type LoadLedger = (digest: string) => LedgerState | null;
@@ -47,6 +46,11 @@ export class Books {
 
   get leases(): number {
     return this.#digests.size;
+  }
+
+  /** Of the exchanges that have a lease. */
+  ids(): Iterable<string> {
+    return this.#digests.keys();
   }
 
   has(id: string): boolean {
@@ -103,9 +107,6 @@ export class Books {
       case "hasten":
         this.#of(entry[1])?.hasten(entry[1], entry[2]);
         return null;
-      case "prolong":
-        this.#of(entry[1])?.prolong(entry[1], entry[2]);
-        return null;
       default: {
         const never: never = entry;
         return never;
@@ -144,11 +145,6 @@ export class Books {
     const ledger = Ledger.restored(state);
     this.#ledgers.set(digest, ledger);
     for (const id of ledger.leases.keys()) this.#digests.set(id, digest);
-  }
-
-  /** Exchanges with a lease. */
-  leased(): string[] {
-    return [...this.#digests.keys()];
   }
 
   /** The keys in memory, for people. */

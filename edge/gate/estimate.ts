@@ -23,6 +23,8 @@ export type EstimatesState = Readonly<Record<string, readonly (Readonly<Class> |
 export interface Estimate {
   /** Rarely exceeded: what is reserved. */
   readonly high: number;
+  /** As often exceeded as undercut: what is charged where no engine says. */
+  readonly likely: number;
   /** Rarely undercut: what is more than a limit by this can never fit. */
   readonly low: number;
 }
@@ -48,6 +50,7 @@ export class Estimates {
     return {
       // A token is a byte at least, but for the template's own.
       high: LEAST_TOKENS + Math.ceil(bytes * Math.min(1, mean + margin)),
+      likely: LEAST_TOKENS + Math.round(bytes * Math.min(1, mean)),
       low: Math.floor(bytes * Math.max(0, mean - margin)),
     };
   }

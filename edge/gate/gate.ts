@@ -9,10 +9,12 @@ import { Accounts, permit } from "./accounts.ts";
 import { Books, type Entry } from "./books.ts";
 import { Estimates } from "./estimate.ts";
 import { denied, limitHeaders } from "./headers.ts";
+import { Journal } from "./journal.ts";
 import type { Denial, Lease } from "./ledger.ts";
 import type { Store } from "./store.ts";
 import { limitsOf, type Tiers } from "./tiers.ts";
 import { demandOf, usedBy } from "./toll.ts";
+import { Unclaimed } from "./unclaimed.ts";
 import { readVerdict } from "./verify.ts";
 
 type Answer = { readonly status: number; readonly body: Uint8Array } | { readonly failure: PublicFailure };
@@ -51,9 +53,7 @@ const MASTER: Account = { keyId: "master", userId: "master", tier: "admin", ageV
 const LATE_END_MS = 60_000;
 /** A connector that lost an exchange has so long to come back and say what it used. */
 const ORPHAN_MS = 60_000;
-/** Of the keys that came last. */
 const MOST_KEYS_SHOWN = 50;
-/** Between two writings of the ledgers as a whole, while entries come. */
 const CHECKPOINT_MS = 5_000;
 const CHECKPOINT_ROWS = 1_000;
 
@@ -62,28 +62,26 @@ export class Gate {
   readonly #accounts: Accounts;
   readonly #books: Books;
   readonly #estimates: Estimates;
-  /** Applied here and not yet on disk. */
-  #pending: Entry[] = [];
-  #journalRows = 0;
+  /** What is applied here and not yet on disk. */
+  readonly #journal: Journal;
+  readonly #unclaimed: Unclaimed;
   #checkpointAt = 0;
-  /** Denials, by kind: for metrics. */
   readonly #denials: Record<Denial["kind"], number> = { too_large: 0, daily: 0, requests: 0, tokens: 0 };
-  /** Tokens that were settled, and exchanges whose lease ran out. */
   readonly #totals = { settled: 0, promptTokens: 0, completionTokens: 0, forfeited: 0, expired: 0 };
 
   constructor(options: GateOptions) {
     const { store } = options;
     this.#options = options;
     this.#accounts = new Accounts((key) => this.#lookup(key), store, options.now);
+    this.#journal = new Journal((entries) => store.append(entries));
     this.#books = new Books((digest) => store.ledger(digest), store.paid());
     this.#estimates = new Estimates(store.estimates());
     for (const [digest, state] of store.leased()) this.#books.recall(digest, state);
     for (const entry of store.journal()) {
       this.#books.apply(entry);
-      this.#journalRows += 1;
+      this.#journal.rows += 1;
     }
-    // Of the hub's last life: its Worker comes back soon, or its connector says what it used, or nobody ever will.
-    for (const id of this.#books.leased()) this.orphaned(id);
+    this.#unclaimed = new Unclaimed(this.#books.ids(), options.now() + ORPHAN_MS);
   }
 
   /** Lets a request in or says why not. A denial is a value. Answers at once where the account is known. */
@@ -127,7 +125,7 @@ export class Gate {
     this.#totals.settled += 1;
     this.#totals.promptTokens += end.usage?.prompt_tokens ?? 0;
     this.#totals.completionTokens += end.usage?.completion_tokens ?? 0;
-    const used = usedBy(end, lease);
+    const used = usedBy(end, lease, this.#estimates.of(lease.model, lease.promptBytes));
     this.#write(["settle", end.exchange, used, this.#options.now()]);
     return used;
   }
@@ -139,14 +137,14 @@ export class Gate {
     return 0;
   }
 
+  /** Its Worker goes on with it in this life of the hub. */
+  resumed(id: string): void {
+    this.#unclaimed.claim(id);
+  }
+
   /** A connector answers for it. From now on it costs what was reserved, if nobody ever says what it used. */
   accepted(id: string): void {
     if (this.#books.has(id)) this.#write(["accept", id]);
-  }
-
-  /** Its Worker has come back for it. */
-  attended(id: string): void {
-    if (this.#books.has(id)) this.#write(["prolong", id, this.#expiry(this.#options.now())]);
   }
 
   /** Who answered for it is lost, or its client is. */
@@ -155,15 +153,22 @@ export class Gate {
   }
 
   reopened(id: string, attempt: number): void {
+    this.#unclaimed.claim(id);
     if (this.#books.has(id)) this.#write(["reopen", id, attempt]);
   }
 
-  /** Writes down what was decided. Must be called before anything of it leaves the hub. */
+  get isOwed(): boolean {
+    return this.#journal.isOwed;
+  }
+
+  /** No answer may leave the hub before. */
+  commitAdmissions(): void {
+    this.#journal.commitAdmissions();
+  }
+
+  /** No END may be acknowledged before. */
   commit(): void {
-    if (this.#pending.length === 0) return;
-    this.#options.store.append(this.#pending);
-    this.#pending = [];
-    this.#journalRows += 1;
+    this.#journal.commit();
   }
 
   /**
@@ -171,6 +176,7 @@ export class Gate {
    * @returns the leases that ran out, and what each has cost.
    */
   tick(now: number, isResting: boolean): { id: string; tokens: number }[] {
+    for (const id of this.#unclaimed.due(now)) if (this.#books.has(id)) this.#write(["hasten", id, now]);
     const expired = this.#books.expired(now);
     for (const lease of expired) {
       this.#totals.expired += 1;
@@ -183,18 +189,19 @@ export class Gate {
   }
 
   #rest(now: number, isResting: boolean): void {
-    const isDue = now - this.#checkpointAt >= CHECKPOINT_MS || this.#journalRows >= CHECKPOINT_ROWS;
-    if (this.#journalRows === 0 || !(isDue || isResting)) return;
+    const isDue = now - this.#checkpointAt >= CHECKPOINT_MS || this.#journal.rows >= CHECKPOINT_ROWS;
+    if (this.#journal.rows === 0 || !(isDue || isResting)) return;
     const { store } = this.#options;
     store.checkpoint(this.#books.rest(), this.#books.paid(now), this.#estimates.rest(), now);
     if (isResting) store.sweep(now);
-    this.#journalRows = 0;
+    this.#journal.rows = 0;
     this.#checkpointAt = now;
   }
 
-  /** ms; when a lease runs out that nobody has settled. */
+  /** ms */
   nextExpiry(): number | null {
-    return this.#books.nextExpiry();
+    const next = this.#books.nextExpiry();
+    return next === null ? null : Math.min(next, this.#unclaimed.next());
   }
 
   status(now: number): GateStatus {
@@ -234,7 +241,7 @@ export class Gate {
   }
 
   #meter(account: Account, digest: string, request: ExchangeRequest, now: number): Admission {
-    const { tiers } = this.#options;
+    const { tiers, exchangeMs } = this.#options;
     const { tier } = account;
     const tenant = digest.slice(0, TENANT_LENGTH);
     const limits = limitsOf(account, tiers);
@@ -242,8 +249,7 @@ export class Gate {
     const demand = demandOf(request.demand, limits, estimate);
     if (this.#books.has(request.id)) {
       // A hub that was lost before it answered is asked again: the exchange was let in already, and is opened from the first.
-      this.#write(["reopen", request.id, 1]);
-      this.attended(request.id);
+      this.reopened(request.id, 1);
     } else if (!this.#books.isPaid(request.id)) {
       const denial = this.#books.check(digest, limits, demand.tokens, now);
       if (denial !== null) {
@@ -258,7 +264,7 @@ export class Gate {
       const { rpm, tpm, tokensPerDay } = limits;
       const { tokens, prompt } = demand;
       const { id, target, demand: asked } = request;
-      const expiresAt = this.#expiry(now);
+      const expiresAt = now + exchangeMs + LATE_END_MS;
       const rates = [rpm, tpm, tokensPerDay] as const;
       this.#write(["admit", digest, id, now, tokens, prompt, asked.promptBytes, target, tier, expiresAt, rates]);
     }
@@ -266,12 +272,8 @@ export class Gate {
     return { tier, tenant, maxTokens: demand.maxTokens, headers };
   }
 
-  #expiry(now: number): number {
-    return now + this.#options.exchangeMs + LATE_END_MS;
-  }
-
   #write(entry: Entry): Lease | null {
-    this.#pending.push(entry);
+    this.#journal.note(entry);
     return this.#books.apply(entry);
   }
 

@@ -182,12 +182,6 @@ export class Ledger {
     if (lease !== undefined) lease.expiresAt = Math.min(lease.expiresAt, until);
   }
 
-  /** Somebody waits for it again. */
-  prolong(id: string, until: number): void {
-    const lease = this.#leases.get(id);
-    if (lease !== undefined) lease.expiresAt = Math.max(lease.expiresAt, until);
-  }
-
   rest(): LedgerState {
     return {
       rates: this.#rates,

@@ -1,6 +1,6 @@
 // The gate's tables in the hub's SQLite: the only file of this room that touches storage. A pending write holds back every
-// message of the hub until it is on disk (the output gate), and that is wanted once an exchange: nothing leaves for an engine
-// before its admission is written down. All else waits for the next admission or the next tick.
+// message of the hub until it is on disk (the output gate), and that is wanted once an exchange: no answer leaves before its
+// admission is written down. All else waits for the next admission or the next tick.
 import type { Kept, Shelf } from "./accounts.ts";
 import type { Entry } from "./books.ts";
 import type { EstimatesState } from "./estimate.ts";

@@ -57,8 +57,13 @@ function overTier(asked: number, most: number): PublicFailure {
  * Tokens that an ended exchange has used. Where it failed before the engine generated anything nothing is known of it, and
  * nothing is charged; where it is complete and the engine keeps silent about its use, what was reserved is.
  */
-export function usedBy({ usage, outcome }: End, lease: Lease): number {
-  // An engine's figure beyond all limits is a defect of the engine.
-  if (usage !== null) return Math.min(usage.prompt_tokens + usage.completion_tokens, MAX_LIMIT);
+export function usedBy({ usage, outcome }: Pick<End, "usage" | "outcome">, lease: Lease, prompt: Estimate): number {
+  if (usage !== null) {
+    // Of an answer that was cut short the engine has not said what it read for it.
+    const isUnsaid = usage.source === "counted" && usage.prompt_tokens === 0;
+    const read = isUnsaid ? Math.min(prompt.likely, lease.prompt) : usage.prompt_tokens;
+    // An engine's figure beyond all limits is a defect of the engine.
+    return Math.min(read + usage.completion_tokens, MAX_LIMIT);
+  }
   return outcome === "complete" ? lease.tokens : 0;
 }

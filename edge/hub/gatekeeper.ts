@@ -28,9 +28,13 @@ export interface HubGate extends Omit<SettlementEvents, "over" | "settle" | "uns
   settle(end: End): number | null;
   /** It is over, and no connector has answered for it. @returns 0; null: it was settled before. */
   unserved(id: string): 0 | null;
+  /** Something waits for {@link commitAdmissions}. */
+  readonly isOwed: boolean;
+  /** To be called before an answer leaves: who was let in must be on disk. */
+  commitAdmissions(): void;
+  /** Its Worker goes on with it after the loss of a hub. */
+  resumed(id: string): void;
   admit(request: ExchangeRequest): Promise<Admission> | Admission;
-  /** Its hub was lost, and its Worker has come back for it. */
-  attended(id: string): void;
   /** @param isResting nothing runs: this may be the last call for long. @returns what nobody is waited for any more. */
   tick(now: number, isResting: boolean): readonly Forfeit[];
   /** ms; when something runs out although nothing runs, or null. */

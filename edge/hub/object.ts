@@ -15,6 +15,7 @@ import { Spool } from "../../shared/wire/spool.ts";
 import { Answer, failed } from "./answer.ts";
 import type { Exchange, Order } from "./exchange.ts";
 import type { HubGate } from "./gatekeeper.ts";
+import { GroupCommit } from "./group-commit.ts";
 import { type Link, type LinkState, newLinkState, type Transport } from "./link.ts";
 import { logExchange, logForfeit, logReceipt, logRefusal, outcomeOf } from "./log.ts";
 import { ask, type LookupAnswer, type Question } from "./lookup.ts";
@@ -35,6 +36,7 @@ export abstract class HubObject<Env> extends DurableObject<Env> {
   readonly #exchangeMs: number;
   readonly #outcomes = new Outcomes();
   readonly #receipts = new Receipts();
+  readonly #group = new GroupCommit(() => this.gate.commitAdmissions());
   #ticking = false;
   /** ms; the alarm that is set, as far as this life of the object knows. */
   #alarmAt: number | null = null;
@@ -166,8 +168,10 @@ export abstract class HubObject<Env> extends DurableObject<Env> {
       logRefusal(asked, admission, gateMs);
       return failed(admission.failure);
     }
+    const others = this.board.running;
+    if (this.gate.isOwed) await this.#group.before(others);
     if (request.signal.aborted) {
-      // It left while its key was looked up.
+      // It left while its key was looked up, or while others came.
       this.#receipts.note(asked.id, this.gate.unserved(asked.id), null);
       return failed({ code: "internal_error" });
     }
@@ -186,6 +190,7 @@ export abstract class HubObject<Env> extends DurableObject<Env> {
     };
     const answer = new Answer(this.board);
     const exchange = this.board.open(order, body, answer, Date.now(), asked.attempts);
+    this.#group.after(others);
     exchange.gateMs = gateMs;
     request.signal.addEventListener("abort", () => this.board.cancel(exchange));
     this.#tickWhileBusy();
@@ -204,8 +209,8 @@ export abstract class HubObject<Env> extends DurableObject<Env> {
   async #resume(request: Request, from: ResumeRequest): Promise<Response> {
     const answer = new Answer(this.board, !from.head);
     const exchange = this.board.resume(from, answer, Date.now());
-    // What has broken off for good is attended by nobody.
-    if (exchange.state !== "over") this.gate.attended(from.id);
+    // What has broken off for good is nobody's any more.
+    if (exchange.state !== "over") this.gate.resumed(from.id);
     request.signal.addEventListener("abort", () => this.board.cancel(exchange));
     this.#tickWhileBusy();
     return answer.response(exchange, []);

@@ -61,7 +61,7 @@ export class Settlement {
     this.#events.over(exchange);
   }
 
-  /** Nobody waits for SETTLED: it rides with the next OPEN, or with the tick. */
+  /** Nobody waits for SETTLED: it rides with the tick. */
   commit(): void {
     this.#events.commit();
     for (const { link, frame } of this.#acks) link.outbox.later(frame);

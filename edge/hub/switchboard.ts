@@ -70,7 +70,6 @@ export class Switchboard {
     this.#now = now;
     exchange.openedAt = now;
     exchange.deadline = now + HOLD_MS;
-    this.settlement.commit();
     this.#dispatch(exchange, now);
     return exchange;
   }

@@ -54,6 +54,21 @@ describe("keys", () => {
     expect((await world.chat(key)).status).toBe(200);
   });
 
+  test("an operator sees a key by the beginning of its digest alone", async () => {
+    const key = await world.newKey();
+    expect((await world.chat(key)).status).toBe(200);
+    const digest = digestOf(key);
+    const status = await (await world.get("/admin/status", ADMIN_TOKEN)).text();
+    expect(status).toContain(`"key":"${digest.slice(0, 16)}"`);
+    const metrics = await (await world.get("/admin/metrics", ADMIN_TOKEN)).text();
+    expect(metrics).toContain("heartcode_edge_settled_total");
+    expect(metrics).not.toContain(digest.slice(0, 16));
+    for (const page of [status, metrics]) {
+      expect(page).not.toContain(digest.slice(0, 17));
+      expect(page).not.toMatch(/hc-sk-|[0-9a-f]{64}/);
+    }
+  });
+
   test("a restricted model is served to age-verified accounts, and hidden from others", async () => {
     const verified = await world.newKey("free", undefined, { age_verified: true });
     const other = await world.newKey("admin");
@@ -95,8 +110,23 @@ describe("keys", () => {
 });
 
 describe("keys without their backend", () => {
-  const stack = useStack({ fleet: FLEET, slots: 64, edge: { HEARTCODE_BACKEND_TIMEOUT: "2" } });
+  const edge = { HEARTCODE_BACKEND_TIMEOUT: "2", HUB_SHARDS: "1", DEV_FAULTS: "1" };
+  const stack = useStack({ fleet: FLEET, slots: 64, edge });
   const world = new World(stack);
+
+  test("are told to come back once a lookup takes longer than HEARTCODE_BACKEND_TIMEOUT", async () => {
+    const known = await world.newKey();
+    expect((await world.chat(known)).status).toBe(200);
+    await world.backend("faults", { hang: true });
+    const askedAt = performance.now();
+    const late = await world.chat(someKey());
+    const tookMs = performance.now() - askedAt;
+    expect([late.status, await codeOf(late)]).toEqual([504, "auth_timeout"]);
+    expect(tookMs).toBeGreaterThanOrEqual(1_990);
+    expect(tookMs).toBeLessThan(4_000);
+    expect((await world.chat(known)).status).toBe(200);
+    await world.backend("faults", {});
+  });
 
   test("known ones work on, unknown ones are told to come back and never that they are wrong", async () => {
     const known = await world.newKey();
@@ -105,13 +135,16 @@ describe("keys without their backend", () => {
     expect((await world.chat(revoked)).status).toBe(401);
     stack().parts.backend.kill("SIGKILL");
     await stack().parts.backend.exited;
+    // What the backend has said of a key stands for a while, the bad as well as the good.
+    expect((await world.chat(revoked)).status).toBe(401);
+    expect((await world.chat(known)).status).toBe(200);
+    // A hub that is lost has it on disk, under the key's digest.
+    expect((await world.post("/admin/dev/abort-hub", ADMIN_TOKEN, { shard: 0 })).status).toBe(200);
     expect((await world.chat(known)).status).toBe(200);
     for (const path of ["/v1/models", "/v1/usage"]) expect((await world.get(path, known)).status).toBe(200);
     const strange = await world.chat(someKey());
     expect([strange.status, await codeOf(strange)]).toEqual([503, "auth_unavailable"]);
     expect(Number(strange.headers.get("retry-after"))).toBeGreaterThan(0);
-    // What the backend has said of a key stands for a while, the bad as well as the good.
-    expect((await world.chat(revoked)).status).toBe(401);
     // Nothing is left to ask it from: what a purge forgets is unknown.
     await world.purge(known);
     expect((await world.chat(known)).status).toBe(503);

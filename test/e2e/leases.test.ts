@@ -95,6 +95,19 @@ describe("leases", () => {
     expect([expired, forfeited_tokens]).toEqual([0, 0]);
   });
 
+  test("several answers in one piece cost what all of them are, although the engine tells of the first alone", async () => {
+    const key = await world.newKey("admin");
+    const before = sumOf(await entries());
+    const answer = await world.chat(key, { n: 4, max_tokens: 100 });
+    const { usage } = (await answer.json()) as { usage: { completion_tokens: number } };
+    expect(usage.completion_tokens).toBe(100);
+    await atRest();
+    const generated = sumOf(await entries()) - before;
+    expect(generated).toBeGreaterThan(400);
+    const used = await usedOf(key);
+    expect(Math.abs(used - generated)).toBeLessThan(0.2 * generated);
+  });
+
   test("a stream that its engine breaks off pays for what came", async () => {
     const key = await world.newKey("admin");
     await engines().fault({ cut_after_tokens: 10 });

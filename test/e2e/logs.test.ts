@@ -113,12 +113,11 @@ test("what a client who left has used is told by the edge when its connector has
   const [request, settled] = await edgeLinesOf(id);
   expect(request).toMatchObject({ msg: "request", outcome: "cancelled", charged: null });
   const { completion_tokens } = await lineOf(id);
-  expect(settled).toMatchObject({
-    msg: "settled",
-    outcome: "cancelled",
-    completion_tokens,
-    charged: completion_tokens,
-  });
+  expect(settled).toMatchObject({ msg: "settled", outcome: "cancelled", completion_tokens, prompt_tokens: 0 });
+  // No engine has said how long the prompt is: its estimate is paid.
+  const prompt = (settled!["charged"] as number) - (completion_tokens as number);
+  expect(prompt).toBeGreaterThan(8);
+  expect(prompt).toBeLessThan(PROMPT.length);
 });
 
 test("an attempt that was lost is counted", async () => {
@@ -161,4 +160,30 @@ test("a lookup of a key is a line of its own, and nothing of a key, a prompt or 
   expect(lookups.length).toBeGreaterThan(0);
   expect(JSON.parse(lookups[0]!)).toMatchObject({ level: "debug", pool: "backend", outcome: "complete", status: 200 });
   for (const secret of [KEY, "hc-sk", "quick brown", answer.slice(0, 20)]) expect(all).not.toContain(secret);
+});
+
+test("a key in a path, a query, a header or a member is in no line of the edge, and a line names the route", async () => {
+  const secret = "hc-sk-written-where-it-is-not-to-be";
+  const ids: string[] = [];
+  const ask = async (path: string, init: RequestInit = {}) => {
+    const answer = await fetch(`${stack().url}${path}`, init);
+    await answer.text();
+    ids.push(answer.headers.get("x-request-id")!);
+    return answer.status;
+  };
+  const headers = { authorization: `Bearer ${KEY}`, "content-type": "application/json", "x-api-key": secret };
+  expect(await ask(`/${secret}`)).toBe(404);
+  expect(await ask(`/v1/chat/${secret}/completions`, { method: "POST" })).toBe(404);
+  expect(await ask(`/v1/models/${secret}?key=${secret}`, { headers })).toBe(404);
+  expect(await ask("/v1/chat/completions", { headers: { authorization: `Bearer ${secret}` } })).toBe(405);
+  const body = JSON.stringify({ model: secret, user: secret, messages });
+  expect(await ask("/v1/chat/completions", { method: "POST", headers, body })).toBe(404);
+  expect(await ask("/v1/embeddings", { method: "POST", headers, body: `{"model":"${secret}","input":` })).toBe(400);
+  await until(() => ids.every((id) => edgeSaid.includes(id)));
+  expect(edgeSaid).not.toContain(secret.slice(0, 12));
+  const paths = edgeSaid
+    .split("\n")
+    .filter((line) => ids.some((id) => line.includes(id)))
+    .map((line) => (JSON.parse(line) as { path: string }).path);
+  expect(paths).toEqual(["-", "-", "/v1/models/:id", "/v1/chat/completions", "/v1/chat/completions", "/v1/embeddings"]);
 });

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll } from "vitest";
 import { Crew } from "../../dev/crew.ts";
 import { type Stack, type StackOptions, startStack } from "../../dev/start/stack.ts";
+import { indiscretions } from "./discreet.ts";
 
 export const ADMIN_TOKEN = "test-admin-token";
 /** Limits that no test reaches which is not about limits. */
@@ -27,7 +28,10 @@ export function useStack(options: Omit<StackOptions, "directory"> = {}): () => S
   });
   afterAll(async () => {
     await crew.dismiss();
+    // Whatever a file of tests was about, and whatever it sent.
+    const told = await indiscretions(directory, /^(?:edge|onprem)/);
     await rm(directory, { recursive: true, force: true });
+    if (told.length > 0) throw new Error(`a log tells what it must not:\n${told.join("\n")}`);
   });
   return () => {
     if (stack === undefined) throw new Error("the stack is not up");

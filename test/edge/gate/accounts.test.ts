@@ -1,5 +1,15 @@
 import { describe, expect, test } from "vitest";
-import { Accounts, FRESH_MS, NEGATIVE_MS, permit } from "../../../edge/gate/accounts.ts";
+import {
+  Accounts,
+  BACKOFF_MS,
+  FRESH_MS,
+  type Kept,
+  MAX_LOOKUPS,
+  NEGATIVE_MS,
+  permit,
+  STALE_MS,
+  UNREACHABLE_MS,
+} from "../../../edge/gate/accounts.ts";
 import { bearer, isKey } from "../../../edge/gate/key.ts";
 import { readVerdict } from "../../../edge/gate/verify.ts";
 import type { Account } from "../../../shared/hop.ts";
@@ -52,7 +62,84 @@ describe("accounts", () => {
     expect(await cache.find("d", "key")).toBe(ACCOUNT);
     expect(asked).toHaveLength(2);
   });
+
+  test("are served stale for 5 min, and for an hour since the backend's last word while it is away", async () => {
+    const away = () => new Error("away");
+    const { cache, clock, asked } = accounts([ACCOUNT, ...Array.from({ length: 20 }, away)]);
+    await cache.find("d", "key");
+    clock.now = STALE_MS - 1;
+    expect(cache.peek("d", "key")).toBe(ACCOUNT);
+    await turn();
+    expect(asked).toHaveLength(2);
+    // The refresh has failed: nobody waits for the next one, and it is not asked for with each request.
+    expect(cache.peek("d", "key")).toBe(ACCOUNT);
+    expect(asked).toHaveLength(2);
+    clock.now += BACKOFF_MS;
+    expect(cache.peek("d", "key")).toBe(ACCOUNT);
+    expect(asked).toHaveLength(3);
+    await turn();
+    clock.now = UNREACHABLE_MS - 1;
+    expect(await cache.find("d", "key")).toBe(ACCOUNT);
+    clock.now = UNREACHABLE_MS;
+    expect(cache.peek("d", "key")).toBeUndefined();
+    await expect(cache.find("d", "key")).rejects.toThrow("away");
+  });
+
+  test("older than 5 min are asked for before they are served, if the backend may be there", async () => {
+    const { cache, clock } = accounts([ACCOUNT, null]);
+    await cache.find("d", "key");
+    clock.now = STALE_MS;
+    expect(cache.peek("d", "key")).toBeUndefined();
+    expect(await cache.find("d", "key")).toBeNull();
+    expect(cache.peek("d", "key")).toBeNull();
+  });
+
+  test("are not brought back by an answer that was asked for before their purge", async () => {
+    const answers: ((account: Account | null) => void)[] = [];
+    const shelf = new Map<string, Kept>();
+    const cache = new Accounts(
+      () => new Promise((resolve) => answers.push(resolve)),
+      {
+        load: (digest) => shelf.get(digest) ?? null,
+        keep: (digest, kept) => shelf.set(digest, kept),
+        drop: (digest) => shelf.delete(digest),
+      },
+      () => 0,
+    );
+    const early = cache.find("d", "key");
+    cache.purge("d");
+    const late = cache.find("d", "key");
+    expect(answers).toHaveLength(2);
+    // The newer one is answered first, the older one comes last.
+    answers[1]!(null);
+    expect(await late).toBeNull();
+    answers[0]!(ACCOUNT);
+    await turn();
+    // Who waited for the void one asks once more.
+    answers[2]!(null);
+    expect(await early).toBeNull();
+    expect([cache.peek("d", "key"), shelf.size]).toEqual([null, 0]);
+  });
+
+  test("are asked for by so many lookups at once, and no more", async () => {
+    const answers: (() => void)[] = [];
+    const cache = new Accounts(
+      () => new Promise((resolve) => answers.push(() => resolve(ACCOUNT))),
+      { load: () => null, keep: () => {}, drop: () => {} },
+      () => 0,
+    );
+    const asked = Array.from({ length: MAX_LOOKUPS }, (_, i) => cache.find(`d${i}`, `key${i}`));
+    await expect(cache.find("one", "too many")).rejects.toMatchObject({ code: "auth_unavailable" });
+    expect([answers.length, cache.lookups.shed]).toEqual([MAX_LOOKUPS, 1]);
+    for (const answer of answers) answer();
+    expect(await Promise.all(asked)).toHaveLength(MAX_LOOKUPS);
+    void cache.find("one", "more");
+    expect(answers).toHaveLength(MAX_LOOKUPS + 1);
+  });
 });
+
+/** Lets all promises that can go on do so. */
+const turn = () => new Promise((done) => setImmediate(done));
 
 describe("what an account may do", () => {
   const rows: [what: string, account: Account | null, ageRestricted: boolean, code: string | null][] = [

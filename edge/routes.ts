@@ -1,0 +1,26 @@
+// What the log calls an address. A path is the client's own text, and some write their key into it: a line names the route
+// that was asked for, and nothing of a path that is none. Pure.
+import { ENDPOINTS } from "../shared/openai.ts";
+
+/** Every address that something is at; `:id` stands for one step. A test holds it against the router. */
+export const ROUTES: readonly string[] = [
+  ...ENDPOINTS.map(({ path }) => path),
+  ...["/v1/models", "/v1/models/:id", "/v1/usage", "/health", "/health/ready", "/uplink"],
+  ...["/admin/status", "/admin/metrics", "/admin/keys/purge", "/admin/dev/abort-hub"],
+];
+
+export const NO_ROUTE = "-";
+
+export function routeOf(path: string): string {
+  return ROUTES.find((route) => isAt(route, path)) ?? NO_ROUTE;
+}
+
+/** Whether `path` is one of the `route`. */
+export function isAt(route: string, path: string): boolean {
+  const steps = path.split("/");
+  const wanted = route.split("/");
+  return (
+    steps.length === wanted.length &&
+    wanted.every((step, i) => step === steps[i] || (step.startsWith(":") && steps[i] !== ""))
+  );
+}

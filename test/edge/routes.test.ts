@@ -1,0 +1,20 @@
+import { readFileSync } from "node:fs";
+import { expect, test } from "vitest";
+import { NO_ROUTE, ROUTES, routeOf } from "../../edge/routes.ts";
+import { ENDPOINTS } from "../../shared/openai.ts";
+
+test("every address of the router has its name in the log", () => {
+  const source = readFileSync(new URL("../../edge/app.ts", import.meta.url), "utf8");
+  const paths = [...source.matchAll(/\bapp\.(?:get|post)\("([^"]+)"/g)].map((match) => match[1]!);
+  expect(paths.length).toBeGreaterThan(5);
+  expect(new Set([...ENDPOINTS.map(({ path }) => path), ...paths])).toEqual(new Set(ROUTES));
+});
+
+test.each([
+  ["/v1/chat/completions", "/v1/chat/completions"],
+  ["/v1/models/hc-sk-written-into-a-path", "/v1/models/:id"],
+  ["/v1/models/", NO_ROUTE],
+  ["/v1/hc-sk-written-into-a-path", NO_ROUTE],
+  ["/v1/chat/completions/", NO_ROUTE],
+  ["/", NO_ROUTE],
+])("%s is %s", (path, route) => expect(routeOf(path)).toBe(route));
