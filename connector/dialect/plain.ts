@@ -89,6 +89,10 @@ class PlainRewriter implements Rewriter {
     return out;
   }
 
+  get stands(): "open" | "failed" {
+    return this.#state === "broken" ? "failed" : "open";
+  }
+
   finish(): Finish {
     if (this.#state === "over") return { tail: EMPTY, outcome: "complete", failure: null };
     const message =
