@@ -13,8 +13,9 @@ import { BACKEND } from "../../shared/openai.ts";
 import { CloseCode, SUBPROTOCOL } from "../../shared/wire/frames.ts";
 import { Spool } from "../../shared/wire/spool.ts";
 import { Answer, failed } from "./answer.ts";
+import { Bodies } from "./bodies.ts";
 import type { Exchange, Order } from "./exchange.ts";
-import type { HubGate } from "./gatekeeper.ts";
+import type { Admission, HubGate } from "./gatekeeper.ts";
 import { type Link, type LinkState, newLinkState, type Transport } from "./link.ts";
 import { logExchange, logForfeit, logReceipt, logRefusal, outcomeOf } from "./log.ts";
 import { ask, type LookupAnswer, type Question } from "./lookup.ts";
@@ -34,6 +35,7 @@ export abstract class HubObject<Env> extends DurableObject<Env> {
   readonly #links = new WeakMap<WebSocket, Link>();
   readonly #exchangeMs: number;
   readonly #outcomes = new Outcomes();
+  readonly #bodies = new Bodies();
   readonly #receipts = new Receipts();
   #ticking = false;
   /** ms; the alarm that is set, as far as this life of the object knows. */
@@ -148,19 +150,25 @@ export abstract class HubObject<Env> extends DurableObject<Env> {
   };
 
   async #exchange(request: Request, asked: ExchangeRequest): Promise<Response> {
-    // Before the gate: a body that breaks off must not leave a lease behind.
     const inHeader = request.headers.get(BODY_HEADER);
-    let body: Spool;
-    let length: number;
-    if (inHeader !== null) {
-      body = Spool.of(Uint8Array.fromBase64(inHeader));
-      length = body.end;
-    } else {
-      length = Number(request.headers.get("content-length"));
-      body = length <= BODY_AHEAD_BYTES ? Spool.of(new Uint8Array(await request.arrayBuffer())) : new Spool();
+    const length = inHeader === null ? Number(request.headers.get("content-length")) : 0;
+    const ahead = Math.min(length, BODY_AHEAD_BYTES);
+    if (ahead > 0 && !this.#bodies.comes(ahead)) {
+      logRefusal(asked, { failure: { code: "queue_full" } }, 0);
+      return failed({ code: "queue_full" });
     }
-    const askedAt = Date.now();
-    const admission = await this.gate.admit(asked);
+    let body: Spool;
+    let askedAt: number;
+    let admission: Admission;
+    try {
+      // Before the gate: a body that breaks off must not leave a lease behind.
+      if (inHeader !== null) body = Spool.of(Uint8Array.fromBase64(inHeader));
+      else body = length <= BODY_AHEAD_BYTES ? Spool.of(new Uint8Array(await request.arrayBuffer())) : new Spool();
+      askedAt = Date.now();
+      admission = await this.gate.admit(asked);
+    } finally {
+      this.#bodies.came(ahead);
+    }
     const gateMs = Date.now() - askedAt;
     if ("failure" in admission) {
       logRefusal(asked, admission, gateMs);
@@ -178,7 +186,7 @@ export abstract class HubObject<Env> extends DurableObject<Env> {
       method: asked.method,
       path: asked.path,
       headers: asked.headers,
-      length,
+      length: inHeader === null ? length : body.end,
       deadline_ms: this.#exchangeMs,
       tier,
       tenant,
@@ -187,6 +195,7 @@ export abstract class HubObject<Env> extends DurableObject<Env> {
     const answer = new Answer(this.board);
     const exchange = this.board.open(order, body, answer, Date.now(), asked.attempts);
     exchange.gateMs = gateMs;
+    if (ahead > 0) this.#bodies.holds(exchange);
     request.signal.addEventListener("abort", () => this.board.cancel(exchange));
     this.#tickWhileBusy();
     if (length > BODY_AHEAD_BYTES && request.body !== null) {
