@@ -25,6 +25,8 @@ export type Entry =
 /** Ledgers at rest, where this object does not have them in memory. */
 export type LoadLedger = (digest: string) => LedgerState | null;
 
+/** Paid exchanges that are remembered: a Worker asks again within ten seconds. */
+const MAX_PAID = 10_000;
 /** Ledgers in memory that nothing runs on. */
 const MAX_IDLE = 5_000;
 
@@ -35,6 +37,7 @@ export class Books {
   readonly #digests = new Map<string, string>();
   /** Changed since they were last written as a whole. */
   readonly #dirty = new Set<string>();
+  readonly #paid = new Set<string>();
 
   constructor(load: LoadLedger) {
     this.#load = load;
@@ -46,6 +49,11 @@ export class Books {
 
   has(id: string): boolean {
     return this.#digests.has(id);
+  }
+
+  /** It was settled, not long ago, and cost something. */
+  isPaid(id: string): boolean {
+    return this.#paid.has(id);
   }
 
   lease(id: string): Lease | undefined {
@@ -80,6 +88,8 @@ export class Books {
         const [, id, used, at] = entry;
         const lease = this.#of(id)?.settle(id, used, at) ?? null;
         this.#digests.delete(id);
+        if (used > 0) this.#paid.add(id);
+        if (this.#paid.size > MAX_PAID) this.#paid.delete(this.#paid.values().next().value!);
         return lease;
       }
       case "reopen":

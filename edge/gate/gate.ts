@@ -236,7 +236,7 @@ export class Gate {
     if (this.#books.has(request.id)) {
       // A hub that was lost before it answered is asked again: the exchange was let in already, and is opened from the first.
       this.#write(["reopen", request.id, 1]);
-    } else {
+    } else if (request.attempts === undefined || !this.#books.isPaid(request.id)) {
       const denial = this.#books.check(digest, limits, demand.tokens, now);
       if (denial !== null) {
         this.#denials[denial.kind] += 1;
