@@ -71,7 +71,7 @@ class PlainRewriter implements Rewriter {
 
   push(chunk: Uint8Array): Uint8Array {
     // What is no answer is somebody else's page: what stands there is not for the client.
-    if (this.#state === "broken") return EMPTY;
+    if (this.stands === "failed") return EMPTY;
     if (this.#from !== null) this.#from = 0;
     let at = 0;
     let i = 0;
