@@ -27,7 +27,7 @@ export class Switchboard {
   readonly #waiting = new Set<Exchange>();
   /** Ids of what broke off for good while its answer ran: a Worker that asks to go on is told so at once. */
   readonly #brokenOff = new RecentIds(1_000);
-  readonly #abandoned = new Abandoned();
+  readonly #abandoned = new Abandoned(this.#exchanges);
   #turn = 0;
   /** ms; when this was last told the time. */
   #now = 0;

@@ -93,6 +93,18 @@ describe("an exchange that no socket carries", () => {
     expect(late.types).toEqual([FrameType.WELCOME]);
   });
 
+  test("is not cancelled where its Worker lost the hub's answer only, and asks to go on", () => {
+    const exchange = board.open(ORDER, new Spool(), newReader(), NOW);
+    const first = new Socket(board, NOW).hello(NOW);
+    first.says(NOW, acceptFrame(exchange.channel), first.head(exchange.channel), first.data(exchange.channel, 3));
+    board.lost(first.link, NOW);
+    board.cancel(exchange);
+    const from = { id: "x1", target: MODEL, connector: "onprem-1", instance: "running", offset: 3, head: false };
+    board.resume({ ...from, stream: false }, newReader(), NOW);
+    const again = new Socket(board, NOW).hello(NOW);
+    expect(again.types).toEqual([FrameType.WELCOME, FrameType.RESUME]);
+  });
+
   test("and has broken off for good is not asked for again by a resume", () => {
     const exchange = board.open(ORDER, new Spool(), newReader(), NOW);
     const socket = new Socket(board, NOW).hello(NOW);
