@@ -20,6 +20,7 @@ import { type Link, type LinkState, newLinkState, type Transport } from "./link.
 import { logExchange, logForfeit, logReceipt, logRefusal, outcomeOf } from "./log.ts";
 import { ask, type LookupAnswer, type Question } from "./lookup.ts";
 import { Outcomes } from "./outcomes.ts";
+import { byOpening } from "./place.ts";
 import { BODY_AHEAD_BYTES, pump } from "./pump.ts";
 import { Receipts } from "./receipts.ts";
 import { receive } from "./receive.ts";
@@ -64,10 +65,10 @@ export abstract class HubObject<Env> extends DurableObject<Env> {
     ctx.storage.sql.exec("CREATE TABLE IF NOT EXISTS used_tokens (jti TEXT PRIMARY KEY, exp INTEGER NOT NULL)");
     // Answered by the platform without waking this object; the stamp of the last one is a sign of life.
     ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair("ping", "pong"));
-    for (const socket of ctx.getWebSockets()) {
-      const state = socket.deserializeAttachment() as LinkState | null;
-      if (state !== null) this.#attach(socket, state);
-    }
+    const kept = ctx
+      .getWebSockets()
+      .map((socket) => [socket, socket.deserializeAttachment() as LinkState | null] as const);
+    for (const [socket, state] of kept.sort(byOpening)) if (state !== null) this.#attach(socket, state);
   }
 
   override async fetch(request: Request): Promise<Response> {

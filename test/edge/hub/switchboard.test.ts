@@ -1,7 +1,9 @@
 // What becomes of an exchange when sockets come, go and cross each other (spec.md §3, §4, §7).
 import { beforeEach, describe, expect, test } from "vitest";
 import type { Exchange } from "../../../edge/hub/exchange.ts";
+import { newLinkState } from "../../../edge/hub/link.ts";
 import { MOVE_AFTER_MS, OVERTIME_MS, REATTACH_WITHIN_MS } from "../../../edge/hub/patience.ts";
+import { byOpening } from "../../../edge/hub/place.ts";
 import { receive } from "../../../edge/hub/receive.ts";
 import type { Switchboard } from "../../../edge/hub/switchboard.ts";
 import { EMPTY, encode } from "../../../shared/wire/codec.ts";
@@ -38,12 +40,20 @@ describe("two sockets of one place", () => {
     expect(early.types).not.toContain(FrameType.WELCOME);
   });
 
-  test("of two that were opened in the same millisecond the second is the later one", () => {
+  test.each([0, 5_000])("the second is the later one, although the clock was set back by %d ms", (back) => {
     const early = new Socket(board, NOW);
-    const late = new Socket(board, NOW);
+    const late = new Socket(board, NOW - back);
     early.hello(NOW + 1);
     late.hello(NOW + 1);
     expect([early.closes, late.closes]).toEqual([[CloseCode.SUPERSEDED], []]);
+  });
+
+  test("a hub that wakes takes them in the order of their opening; what an earlier version kept comes first", () => {
+    const kept = [30, undefined, 10].map((openedAt, i) => {
+      const { openedAt: _, ...state } = newLinkState("c", 0, 0, NOW);
+      return [i, openedAt === undefined ? state : { ...state, openedAt }] as const;
+    });
+    expect([...kept, [3, null] as const].sort(byOpening).map(([i]) => i)).toEqual([1, 3, 2, 0]);
   });
 
   test("nothing that comes on a socket after it was closed is heard", () => {
