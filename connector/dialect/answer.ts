@@ -13,6 +13,8 @@ export interface AnswerOptions {
 export interface Rewriter {
   /** Bytes from the engine in, bytes for the client out: maybe none, maybe a view into `chunk`. Cuts may be anywhere. */
   push(chunk: Uint8Array): Uint8Array;
+  /** `done`: the engine has said that it is, whatever its connection does now. `failed`: nothing that comes now matters. */
+  readonly stands: "open" | "done" | "failed";
   /** The engine's answer is over, cleanly as far as HTTP knows. `tail` still goes to the client. */
   finish(): Finish;
   /** What has been used until now; null while nothing is known. */

@@ -1,5 +1,5 @@
 // An answer that is one JSON object, chunk by chunk: every top-level `model` gets the public name, `usage` is read, and
-// all other bytes pass as they come, most of them uncopied. It holds a few kilobytes however long the answer is.
+// all other bytes pass as they come, most of them uncopied, up to the first that no such object has there. It holds a few kilobytes however long the answer is.
 import type { Usage } from "../../shared/wire/messages.ts";
 import {
   type AnswerOptions,
@@ -72,16 +72,27 @@ class PlainRewriter implements Rewriter {
   }
 
   push(chunk: Uint8Array): Uint8Array {
+    // What is no answer is somebody else's page: what stands there is not for the client.
+    if (this.stands === "failed") return EMPTY;
     if (this.#from !== null) this.#from = 0;
+    let at = 0;
     let i = 0;
-    while (i < chunk.length && this.#state !== "broken") i = this.#step(chunk, i);
+    while (i < chunk.length && this.#state !== "broken") {
+      at = i;
+      i = this.#step(chunk, i);
+    }
+    const end = this.#state === "broken" ? at : chunk.length;
     if (this.#from !== null) {
-      if (this.#from === 0) return chunk;
-      this.#parts.push(chunk.subarray(this.#from));
+      if (this.#from === 0 && end === chunk.length) return chunk;
+      if (this.#from < end) this.#parts.push(chunk.subarray(this.#from, end));
     }
     const out = this.#parts.length === 0 ? EMPTY : concat(this.#parts);
     this.#parts = [];
     return out;
+  }
+
+  get stands(): "open" | "failed" {
+    return this.#state === "broken" ? "failed" : "open";
   }
 
   finish(): Finish {

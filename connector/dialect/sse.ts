@@ -92,6 +92,10 @@ class StreamRewriter implements Rewriter {
     return this.#out.take();
   }
 
+  get stands(): "open" | "done" | "failed" {
+    return this.#state === "closing" ? "open" : this.#state;
+  }
+
   finish(): Finish {
     if (this.#state === "open") {
       this.#state = "closing";

@@ -38,6 +38,7 @@ export interface Engine {
 /** Translates one answer, as connector/dialect offers it. */
 export interface Rewriter {
   push(chunk: Uint8Array): Uint8Array;
+  readonly stands: "open" | "done" | "failed";
   finish(): { tail: Uint8Array; outcome: "complete" | "truncated" | "failed"; failure: WireFailure | null };
   usage(): Usage | null;
 }
@@ -195,6 +196,12 @@ export class Serving implements Service, Observed {
     }
     const kept = allowHeaders(headers, ANSWER_HEADERS);
     const isEvents = kept.some(([name, value]) => name === "content-type" && value.startsWith(EVENT_STREAM));
+    if (this.#isEvents && !isEvents) {
+      // Its client has had a keep-alive by now, and reads events.
+      this.#running?.abort();
+      this.#fail({ code: "upstream_error" });
+      return;
+    }
     this.#rewriter = this.#translation?.answer(isEvents) ?? null;
     if (isEvents) this.#beginEvents();
     else if (!this.#exchange.hasHead) this.#exchange.head(status, kept);
@@ -213,7 +220,12 @@ export class Serving implements Service, Observed {
       return true;
     }
     const bytes = this.#rewriter === null ? chunk : this.#rewriter.push(chunk);
-    return bytes.byteLength === 0 || this.#pass(bytes);
+    const takesMore = bytes.byteLength === 0 || this.#pass(bytes);
+    if (this.#rewriter?.stands !== "failed") return takesMore;
+    // Whatever it still says, it says to nobody.
+    this.#running?.abort();
+    this.#onEnd();
+    return false;
   }
 
   #onEnd(): void {
@@ -239,6 +251,10 @@ export class Serving implements Service, Observed {
   }
 
   #onFailure(failure: Failure): void {
+    if (this.#rewriter?.stands === "done") {
+      this.#onEnd();
+      return;
+    }
     this.detail = failure.detail;
     this.#fail(failure.public);
   }

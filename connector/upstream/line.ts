@@ -117,7 +117,7 @@ export class Line<T extends Waiter> {
 
   #full(): Failure {
     this.#refused += 1;
-    const stillMs = this.#host.now() - this.#stillSince;
+    const stillMs = this.waiting === 0 ? 0 : this.#host.now() - this.#stillSince;
     const retryAfterMs = this.#drain.retryAfterMs(this.waiting + 1, this.#host.slots(), stillMs);
     return new Failure("queue_full", { retryAfterMs });
   }

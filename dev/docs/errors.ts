@@ -52,7 +52,8 @@ export const ADVICE: Readonly<Record<ErrorCode, Advice>> = {
       "`GET /health/ready` says which pool is empty. Is the connector running, are its engines up (`/health`; 503 is an engine that still loads its model)?",
   },
   queue_full: {
-    cause: "Every slot of the pool is taken, and its queue is full or would take longer than the request may.",
+    cause:
+      "Every slot of the pool is taken, and its queue is full or would take longer than the request may. Or a hub holds 64 MiB of request bodies that no connector has taken yet.",
     consumer: "Try again after `retry-after`, which is how long the queue is expected to take; send less at once.",
     operator:
       "More upstreams, or more `slots` where the engines have room. A longer `queue` only makes clients wait longer.",

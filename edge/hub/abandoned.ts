@@ -16,6 +16,12 @@ interface Row {
 
 export class Abandoned {
   readonly #rows = new Map<string, Row>();
+  readonly #running: Iterable<Exchange>;
+
+  /** @param running what this hub has now. */
+  constructor(running: Iterable<Exchange>) {
+    this.#running = running;
+  }
 
   add({ id, owner, wanted }: Exchange, links: Iterable<Link>, now: number): void {
     if (owner === null) return;
@@ -32,12 +38,18 @@ export class Abandoned {
     for (const [id, { owner, offset, at }] of this.#rows) {
       if (owner.connector !== link.state.connector || owner.instance !== link.state.instance) continue;
       this.#rows.delete(id);
-      if (now - at >= REATTACH_WITHIN_MS) continue;
+      if (now - at >= REATTACH_WITHIN_MS || this.#isWanted(id, owner)) continue;
       const channel = link.newChannel();
       const resume: Resume = { exchange: id, offset, head: false, limit: offset };
       link.control(jsonFrame(FrameType.RESUME, channel, resume));
       link.control(jsonFrame(FrameType.RESET, channel, { code: "cancelled", retryable: false }));
     }
     link.flush();
+  }
+
+  /** Only its way to the hub broke, and its Worker has asked to go on since. */
+  #isWanted(id: string, owner: Row["owner"]): boolean {
+    for (const other of this.#running) if (other.id === id && other.owner?.instance === owner.instance) return true;
+    return false;
   }
 }

@@ -19,7 +19,8 @@ export function sendOpen(exchange: Exchange, order: Order, link: Link, free: num
   const limit = firstWindow(free, order.dialect?.stream === true);
   board(exchange, link, 0, limit, now);
   exchange.attempts += 1;
-  const open: Open = { ...order, attempt: exchange.attempts, limit };
+  const left = Math.max(0, order.deadline_ms - (now - exchange.openedAt));
+  const open: Open = { ...order, attempt: exchange.attempts, limit, deadline_ms: left };
   link.control(jsonFrame(FrameType.OPEN, exchange.channel, open));
   link.outbox.open(exchange.channel, exchange.body, 0, link.state.windows.exchange);
 }
@@ -72,8 +73,10 @@ export function creditBodies(link: Link, channel: number, limit: number): void {
 export function takeAnswer(links: Iterable<Link>, exchange: Exchange, max: number, now: number): Uint8Array {
   const bytes = exchange.read(max);
   const { link, channel } = exchange;
-  if (link === null || bytes.byteLength === 0) return bytes;
-  const credit = link.inbox.consume(channel, bytes.byteLength, freeOn(links, link), now);
+  // What an earlier socket brought was never counted on this one.
+  const counted = Math.min(bytes.byteLength, exchange.taken - exchange.boardedAt);
+  if (link === null || counted <= 0) return bytes;
+  const credit = link.inbox.consume(channel, counted, freeOn(links, link), now);
   if (exchange.end === null && credit !== null) link.control(credit);
   link.credit();
   link.flush();
@@ -92,5 +95,6 @@ export function leave(exchange: Exchange): void {
 function board(exchange: Exchange, link: Link, offset: number, window: number, now: number): void {
   exchange.link = link;
   exchange.channel = link.take(exchange);
+  exchange.boardedAt = offset;
   link.inbox.open(exchange.channel, offset, window, now);
 }

@@ -4,6 +4,7 @@ import type { ResumeRequest } from "../../shared/hop.ts";
 import type { End, Head, Open } from "../../shared/wire/messages.ts";
 import { Spool } from "../../shared/wire/spool.ts";
 import type { Link } from "./link.ts";
+import { HOLD_MS, LONGEST_MS, OVERTIME_MS } from "./patience.ts";
 
 /** What the switchboard is asked to open: all of OPEN but the window, which depends on when and where. */
 export type Order = Omit<Open, "limit" | "attempt">;
@@ -60,6 +61,11 @@ export class Exchange {
   owner: { readonly connector: string; readonly instance: string } | null = null;
   /** Why the last connector refused it. */
   refusal: ErrorCode = "model_unavailable";
+  /** ms; when it is looked at whether its reader still takes something, and what that had taken before. */
+  overtimeAt = Number.POSITIVE_INFINITY;
+  takenBefore = 0;
+  /** Offset in the whole answer of the first byte that was asked for on the present socket. */
+  boardedAt = 0;
   /** ms; since when it has no socket. */
   detachedAt: number | null = null;
   /** Processes of connectors that refused it. */
@@ -89,9 +95,19 @@ export class Exchange {
     this.attempts = attempts;
   }
 
+  static opened(order: Order, body: Spool, reader: Reader, attempts: number, now: number): Exchange {
+    const exchange = new Exchange(order.exchange, order.target, order, body, reader, undefined, attempts);
+    exchange.openedAt = now;
+    exchange.deadline = now + HOLD_MS;
+    exchange.overtimeAt = now + order.deadline_ms + OVERTIME_MS;
+    return exchange;
+  }
+
   /** As another hub had it, or this one in another life. */
   static resumed(from: ResumeRequest, reader: Reader, now: number): Exchange {
     const exchange = new Exchange(from.id, from.target, null, new Spool(), reader, from);
+    exchange.overtimeAt = now + LONGEST_MS + OVERTIME_MS;
+    exchange.takenBefore = from.offset;
     if (!from.head) exchange.head = { status: 200, headers: [] };
     exchange.owner = { connector: from.connector, instance: from.instance };
     exchange.openedAt = now;
@@ -106,6 +122,11 @@ export class Exchange {
   /** No byte of an answer can have reached the client, and what was asked is known: any connector may serve it. */
   get hasNotBegun(): boolean {
     return this.head === null && this.order !== null;
+  }
+
+  /** Offset in the whole answer behind what its reader has taken. */
+  get taken(): number {
+    return this.base + this.#read;
   }
 
   get unread(): number {
@@ -126,6 +147,12 @@ export class Exchange {
     this.#read += wanted;
     this.answer.release(this.#read);
     return bytes;
+  }
+
+  /** Nobody will read it. */
+  drop(): void {
+    this.#read = this.answer.end;
+    this.answer.release(this.#read);
   }
 
   #gather(first: Uint8Array, wanted: number): Uint8Array {

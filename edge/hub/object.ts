@@ -13,17 +13,19 @@ import { BACKEND } from "../../shared/openai.ts";
 import { CloseCode, SUBPROTOCOL } from "../../shared/wire/frames.ts";
 import { Spool } from "../../shared/wire/spool.ts";
 import { Answer, failed } from "./answer.ts";
+import { Bodies } from "./bodies.ts";
 import type { Exchange, Order } from "./exchange.ts";
-import type { HubGate } from "./gatekeeper.ts";
+import type { Admission, HubGate } from "./gatekeeper.ts";
 import { GroupCommit } from "./group-commit.ts";
 import { type Link, type LinkState, newLinkState, type Transport } from "./link.ts";
 import { logExchange, logForfeit, logReceipt, logRefusal, outcomeOf } from "./log.ts";
 import { ask, type LookupAnswer, type Question } from "./lookup.ts";
 import { Outcomes } from "./outcomes.ts";
+import { byOpening } from "./place.ts";
 import { BODY_AHEAD_BYTES, pump } from "./pump.ts";
 import { Receipts } from "./receipts.ts";
 import { receive } from "./receive.ts";
-import { isLive } from "./roster.ts";
+import { statusOf } from "./status.ts";
 import { Switchboard } from "./switchboard.ts";
 
 const TICK_MS = 250;
@@ -35,6 +37,7 @@ export abstract class HubObject<Env> extends DurableObject<Env> {
   readonly #links = new WeakMap<WebSocket, Link>();
   readonly #exchangeMs: number;
   readonly #outcomes = new Outcomes();
+  readonly #bodies = new Bodies();
   readonly #receipts = new Receipts();
   readonly #group = new GroupCommit(() => this.gate.commitAdmissions());
   #ticking = false;
@@ -64,10 +67,10 @@ export abstract class HubObject<Env> extends DurableObject<Env> {
     ctx.storage.sql.exec("CREATE TABLE IF NOT EXISTS used_tokens (jti TEXT PRIMARY KEY, exp INTEGER NOT NULL)");
     // Answered by the platform without waking this object; the stamp of the last one is a sign of life.
     ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair("ping", "pong"));
-    for (const socket of ctx.getWebSockets()) {
-      const state = socket.deserializeAttachment() as LinkState | null;
-      if (state !== null) this.#attach(socket, state);
-    }
+    const kept = ctx
+      .getWebSockets()
+      .map((socket) => [socket, socket.deserializeAttachment() as LinkState | null] as const);
+    for (const [socket, state] of kept.sort(byOpening)) if (state !== null) this.#attach(socket, state);
   }
 
   override async fetch(request: Request): Promise<Response> {
@@ -105,24 +108,7 @@ export abstract class HubObject<Env> extends DurableObject<Env> {
 
   status(): HubStatus {
     const now = Date.now();
-    const links = [...this.board.links];
-    return {
-      links: links.map((link) => ({
-        connector: link.state.connector,
-        slot: link.state.slot,
-        live: isLive(link, now),
-        draining: link.draining,
-        running: link.exchanges.size,
-        pools: [...link.pools],
-      })),
-      exchanges: this.board.running,
-      held_bytes: this.board.held,
-      violations: this.board.violations,
-      resumed: this.board.resumed,
-      window_stalls: links.reduce((sum, link) => sum + link.outbox.stalls, 0),
-      outcomes: this.#outcomes.list(),
-      gate: this.gate.status(now),
-    };
+    return statusOf(this.board, this.#outcomes.list(), this.gate.status(now), now);
   }
 
   /** Exchanges that a restart would cut. */
@@ -150,19 +136,25 @@ export abstract class HubObject<Env> extends DurableObject<Env> {
   };
 
   async #exchange(request: Request, asked: ExchangeRequest): Promise<Response> {
-    // Before the gate: a body that breaks off must not leave a lease behind.
     const inHeader = request.headers.get(BODY_HEADER);
-    let body: Spool;
-    let length: number;
-    if (inHeader !== null) {
-      body = Spool.of(Uint8Array.fromBase64(inHeader));
-      length = body.end;
-    } else {
-      length = Number(request.headers.get("content-length"));
-      body = length <= BODY_AHEAD_BYTES ? Spool.of(new Uint8Array(await request.arrayBuffer())) : new Spool();
+    const length = inHeader === null ? Number(request.headers.get("content-length")) : 0;
+    const ahead = Math.min(length, BODY_AHEAD_BYTES);
+    if (ahead > 0 && !this.#bodies.comes(ahead)) {
+      logRefusal(asked, { failure: { code: "queue_full" } }, 0);
+      return failed({ code: "queue_full" });
     }
-    const askedAt = Date.now();
-    const admission = await this.gate.admit(asked);
+    let body: Spool;
+    let askedAt: number;
+    let admission: Admission;
+    try {
+      // Before the gate: a body that breaks off must not leave a lease behind.
+      if (inHeader !== null) body = Spool.of(Uint8Array.fromBase64(inHeader));
+      else body = length <= BODY_AHEAD_BYTES ? Spool.of(new Uint8Array(await request.arrayBuffer())) : new Spool();
+      askedAt = Date.now();
+      admission = await this.gate.admit(asked);
+    } finally {
+      this.#bodies.came(ahead);
+    }
     const gateMs = Date.now() - askedAt;
     if ("failure" in admission) {
       logRefusal(asked, admission, gateMs);
@@ -182,7 +174,7 @@ export abstract class HubObject<Env> extends DurableObject<Env> {
       method: asked.method,
       path: asked.path,
       headers: asked.headers,
-      length,
+      length: inHeader === null ? length : body.end,
       deadline_ms: this.#exchangeMs,
       tier,
       tenant,
@@ -192,6 +184,7 @@ export abstract class HubObject<Env> extends DurableObject<Env> {
     const exchange = this.board.open(order, body, answer, Date.now(), asked.attempts);
     this.#group.after(others);
     exchange.gateMs = gateMs;
+    if (ahead > 0) this.#bodies.holds(exchange);
     request.signal.addEventListener("abort", () => this.board.cancel(exchange));
     this.#tickWhileBusy();
     if (length > BODY_AHEAD_BYTES && request.body !== null) {

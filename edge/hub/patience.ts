@@ -12,6 +12,23 @@ export const REATTACH_WITHIN_MS = 30_000;
 /** What has not begun waits so long for its connector's first redial before another one may have it. */
 export const MOVE_AFTER_MS = 1_000;
 
+/**
+ * An exchange ends long before this, by its connector's clock or by its client's leaving. What is still here goes on only while
+ * its reader takes something: behind its deadline, and between two looks at it then.
+ */
+export const OVERTIME_MS = 60_000;
+/** Of one that is only resumed here, and whose own deadline is not known. */
+export const LONGEST_MS = 600_000;
+
+/** Nothing may hang for ever, nor hold the window of a socket for a reader that stands still. */
+export function isGivenUp(exchange: Exchange, now: number): boolean {
+  if (now < exchange.overtimeAt) return false;
+  if (exchange.taken === exchange.takenBefore) return true;
+  exchange.takenBefore = exchange.taken;
+  exchange.overtimeAt = now + OVERTIME_MS;
+  return false;
+}
+
 /** How long an exchange without a socket waits for its own connector alone. ms. */
 export function patienceOf(exchange: Exchange): number {
   if (!exchange.hasNotBegun) return REATTACH_WITHIN_MS;

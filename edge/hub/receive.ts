@@ -1,5 +1,6 @@
 // What each frame of a connector means to the hub: one row a type (spec.md §2).
 
+import { ANSWER_HEADERS, allowHeaders } from "../../shared/headers.ts";
 import { decode } from "../../shared/wire/codec.ts";
 import {
   CloseCode,
@@ -43,7 +44,8 @@ const HANDLERS: Readonly<Record<number, Handler>> = {
     const exchange = answering(link, frame);
     if (exchange === undefined) return;
     if (exchange.head !== null) throw new WireViolation(CloseCode.MALFORMED, "a second HEAD");
-    exchange.head = readHead(frame);
+    const { status, headers } = readHead(frame);
+    exchange.head = { status, headers: allowHeaders(headers, ANSWER_HEADERS) };
     exchange.reader.head(exchange.head);
   },
   [FrameType.DATA]: (_board, link, frame) => {

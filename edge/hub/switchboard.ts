@@ -11,7 +11,7 @@ import { freeOn, leave, letGoOfSent, pushBody, sendOpen, sendReset, sendResume, 
 import { brokenOff, failureOf, tellSpent } from "./endings.ts";
 import { Exchange, type Order, type Reader } from "./exchange.ts";
 import { Link, type LinkState, type Transport } from "./link.ts";
-import { ACCEPT_WITHIN_MS, HOLD_MS, mayGoOn, patienceOf, placeFor, REATTACH_WITHIN_MS } from "./patience.ts";
+import { ACCEPT_WITHIN_MS, HOLD_MS, isGivenUp, mayGoOn, patienceOf, placeFor, REATTACH_WITHIN_MS } from "./patience.ts";
 import { rivalsOf } from "./place.ts";
 import { RecentIds } from "./recent.ts";
 import { Settlement, type SettlementEvents } from "./settlement.ts";
@@ -27,7 +27,7 @@ export class Switchboard {
   readonly #waiting = new Set<Exchange>();
   /** Ids of what broke off for good while its answer ran: a Worker that asks to go on is told so at once. */
   readonly #brokenOff = new RecentIds(1_000);
-  readonly #abandoned = new Abandoned();
+  readonly #abandoned = new Abandoned(this.#exchanges);
   #turn = 0;
   /** ms; when this was last told the time. */
   #now = 0;
@@ -52,9 +52,7 @@ export class Switchboard {
 
   /** Bytes of answers that readers have not taken yet. */
   get held(): number {
-    let bytes = 0;
-    for (const exchange of this.#exchanges) bytes += exchange.unread;
-    return bytes;
+    return [...this.#exchanges].reduce((sum, { unread }) => sum + unread, 0);
   }
 
   attach(transport: Transport, state: LinkState): Link {
@@ -65,11 +63,9 @@ export class Switchboard {
 
   /** Opens an exchange. `body` may still grow; say so by `pushBody`. */
   open(order: Order, body: Spool, reader: Reader, now: number, attempts = 0): Exchange {
-    const exchange = new Exchange(order.exchange, order.target, order, body, reader, undefined, attempts);
+    const exchange = Exchange.opened(order, body, reader, attempts, now);
     this.#exchanges.add(exchange);
     this.#now = now;
-    exchange.openedAt = now;
-    exchange.deadline = now + HOLD_MS;
     this.#dispatch(exchange, now);
     return exchange;
   }
@@ -115,6 +111,7 @@ export class Switchboard {
     this.#now = now;
     this.settlement.commit();
     for (const exchange of [...this.#exchanges]) {
+      if (isGivenUp(exchange, now)) this.#giveUp(exchange);
       if (now < exchange.deadline) continue;
       if (exchange.state === "opened") this.#missedAccept(exchange, now);
       else if (exchange.state === "waiting") this.fail(exchange, { code: exchange.refusal });
@@ -220,16 +217,6 @@ export class Switchboard {
     pushBody(exchange);
   }
 
-  #reattach(exchange: Exchange, link: Link, now: number): boolean {
-    if (!mayGoOn(exchange, link, now)) return false;
-    exchange.state = "opened";
-    exchange.deadline = now + ACCEPT_WITHIN_MS;
-    sendResume(exchange, link, freeOn(this.links, link), now);
-    link.flush();
-    this.resumed += 1;
-    return true;
-  }
-
   #missedAccept(exchange: Exchange, now: number): void {
     const { link } = exchange;
     if (link === null) return;
@@ -238,6 +225,12 @@ export class Switchboard {
     link.flush();
     this.#unseated(exchange, now);
     if (link.hasFailed) this.#drop(link, CloseCode.SILENT, "OPEN was not accepted in time", now);
+  }
+
+  #giveUp(exchange: Exchange): void {
+    if (exchange.end === null) sendReset(exchange, "cancelled", false);
+    exchange.drop();
+    this.fail(exchange, { code: exchange.head === null ? "upstream_timeout" : "stream_interrupted" });
   }
 
   #unseated(exchange: Exchange, now: number): void {
@@ -261,13 +254,21 @@ export class Switchboard {
     exchange.state = "detached";
     exchange.detachedAt ??= now;
     exchange.deadline = exchange.detachedAt + patienceOf(exchange);
-    for (const link of this.links) if (this.#reattach(exchange, link, now)) return;
+    const link = [...this.links].find((one) => mayGoOn(exchange, one, now));
+    if (link === undefined) return;
+    exchange.state = "opened";
+    exchange.deadline = now + ACCEPT_WITHIN_MS;
+    sendResume(exchange, link, freeOn(this.links, link), now);
+    link.flush();
+    this.resumed += 1;
   }
 
   /** Its socket has not come back yet: once it may, it goes to another connector, if there is one that serves it. */
   #overdue(exchange: Exchange, now: number): void {
-    if (placeFor(exchange, this.links, now, this.#turn) !== undefined) this.#redispatch(exchange, now);
-    else if (now - (exchange.detachedAt ?? 0) >= REATTACH_WITHIN_MS) this.fail(exchange, brokenOff(exchange));
+    if (placeFor(exchange, this.links, now, this.#turn) !== undefined) {
+      this.#abandoned.add(exchange, this.links, now);
+      this.#redispatch(exchange, now);
+    } else if (now - (exchange.detachedAt ?? 0) >= REATTACH_WITHIN_MS) this.fail(exchange, brokenOff(exchange));
   }
 
   /** The connector that answered for it will never go on with it. */

@@ -4,6 +4,8 @@
 const NEWLINE = 0x0a;
 /** What one read may bring. Without a buffer of our own a read brings 4 KiB at most (workerd 1.20261023), a turn of the event loop each. */
 const READ_BYTES = 128 * 1024;
+/** So often an answer is resumed without a byte of it in between: hubs are not lost in such a row, it is something else. */
+export const MOST_IN_VAIN = 20;
 /** Below this a copy is cheaper than a new buffer for the next read. */
 const SMALL_BYTES = 16 * 1024;
 
@@ -23,6 +25,7 @@ export function resumable({ first, reopen, interrupted }: ResumableOptions): Rea
   let buffer = new ArrayBuffer(READ_BYTES);
   let offset = 0;
   let isLeft = false;
+  let inVain = 0;
   /** The beginning of an event whose end is not here yet: a client must never see half an event before an error. */
   let tail: Uint8Array | null = null;
 
@@ -32,12 +35,15 @@ export function resumable({ first, reopen, interrupted }: ResumableOptions): Rea
         const { done, value } = await reader.read(new Uint8Array(buffer));
         if (done) return null;
         offset += value.byteLength;
+        inVain = 0;
         const isSmall = value.byteLength < SMALL_BYTES;
         const chunk = isSmall ? value.slice() : value;
         buffer = isSmall ? value.buffer : new ArrayBuffer(READ_BYTES);
         return chunk;
       } catch (error) {
-        const again = isLeft ? null : await reopen(offset);
+        const isOver = isLeft || inVain === MOST_IN_VAIN;
+        inVain += 1;
+        const again = isOver ? null : await reopen(offset);
         if (again === null) throw error;
         reader = again.getReader({ mode: "byob" });
         if (isLeft) {

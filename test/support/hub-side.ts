@@ -63,14 +63,14 @@ export function newReader(): Reader & { readonly failures: PublicFailure[] } {
   };
 }
 
-/** One socket of `onprem-1`. */
+/** A connector's end of one socket. */
 export class Socket {
   readonly heard: Frame[] = [];
   readonly closes: number[] = [];
   readonly link: Link;
   readonly #board: Switchboard;
 
-  constructor(board: Switchboard, now: number, slot = 0) {
+  constructor(board: Switchboard, now: number, slot = 0, connector = "onprem-1") {
     this.#board = board;
     const transport = {
       send: (message: Uint8Array) => this.heard.push(...decode(message)),
@@ -78,7 +78,7 @@ export class Socket {
       save: () => {},
       heardAt: () => 0,
     };
-    this.link = board.attach(transport, newLinkState("onprem-1", 0, slot, now));
+    this.link = board.attach(transport, newLinkState(connector, 0, slot, now));
   }
 
   get types(): number[] {

@@ -191,6 +191,13 @@ describe("whoever is turned away", () => {
     stuck.freed(50);
     expect(stuck.admit(guest())?.public.retryAfterMs).toBe(1_000);
   });
+
+  test("is told of no wait where nobody waits: the pool was idle, and its time was over when it came", () => {
+    const site = new Site(1, 50, 1);
+    for (let i = 0; i < 4; i += 1) site.line.freed(50);
+    site.clock.pass(50_000);
+    expect(site.come("free", "t", 0).failure?.public.retryAfterMs).toBe(1_000);
+  });
 });
 
 describe("a deadline", () => {

@@ -1,13 +1,20 @@
 // What becomes of an exchange when sockets come, go and cross each other (spec.md §3, §4, §7).
 import { beforeEach, describe, expect, test } from "vitest";
-import { REATTACH_WITHIN_MS } from "../../../edge/hub/patience.ts";
+import type { Exchange } from "../../../edge/hub/exchange.ts";
+import { newLinkState } from "../../../edge/hub/link.ts";
+import { MOVE_AFTER_MS, OVERTIME_MS, REATTACH_WITHIN_MS } from "../../../edge/hub/patience.ts";
+import { byOpening } from "../../../edge/hub/place.ts";
+import { receive } from "../../../edge/hub/receive.ts";
 import type { Switchboard } from "../../../edge/hub/switchboard.ts";
+import { EMPTY, encode } from "../../../shared/wire/codec.ts";
 import { CloseCode, FrameType } from "../../../shared/wire/frames.ts";
-import { acceptFrame, Reset, Resume, readJson } from "../../../shared/wire/messages.ts";
+import { readOpen } from "../../../shared/wire/hot.ts";
+import { acceptFrame, jsonFrame, pongFrame, Reset, Resume, readJson } from "../../../shared/wire/messages.ts";
 import { Spool } from "../../../shared/wire/spool.ts";
 import { MODEL, newBoard, newReader, ORDER, Socket, type Told } from "../../support/hub-side.ts";
 
 const NOW = 1_000_000;
+const PING = { type: FrameType.PING, channel: 0, payload: EMPTY };
 
 let board: Switchboard;
 let told: Told;
@@ -33,12 +40,20 @@ describe("two sockets of one place", () => {
     expect(early.types).not.toContain(FrameType.WELCOME);
   });
 
-  test("of two that were opened in the same millisecond the second is the later one", () => {
+  test.each([0, 5_000])("the second is the later one, although the clock was set back by %d ms", (back) => {
     const early = new Socket(board, NOW);
-    const late = new Socket(board, NOW);
+    const late = new Socket(board, NOW - back);
     early.hello(NOW + 1);
     late.hello(NOW + 1);
     expect([early.closes, late.closes]).toEqual([[CloseCode.SUPERSEDED], []]);
+  });
+
+  test("a hub that wakes takes them in the order of their opening; what an earlier version kept comes first", () => {
+    const kept = [30, undefined, 10].map((openedAt, i) => {
+      const { openedAt: _, ...state } = newLinkState("c", 0, 0, NOW);
+      return [i, openedAt === undefined ? state : { ...state, openedAt }] as const;
+    });
+    expect([...kept, [3, null] as const].sort(byOpening).map(([i]) => i)).toEqual([1, 3, 2, 0]);
   });
 
   test("nothing that comes on a socket after it was closed is heard", () => {
@@ -88,6 +103,18 @@ describe("an exchange that no socket carries", () => {
     expect(late.types).toEqual([FrameType.WELCOME]);
   });
 
+  test("is not cancelled where its Worker lost the hub's answer only, and asks to go on", () => {
+    const exchange = board.open(ORDER, new Spool(), newReader(), NOW);
+    const first = new Socket(board, NOW).hello(NOW);
+    first.says(NOW, acceptFrame(exchange.channel), first.head(exchange.channel), first.data(exchange.channel, 3));
+    board.lost(first.link, NOW);
+    board.cancel(exchange);
+    const from = { id: "x1", target: MODEL, connector: "onprem-1", instance: "running", offset: 3, head: false };
+    board.resume({ ...from, stream: false }, newReader(), NOW);
+    const again = new Socket(board, NOW).hello(NOW);
+    expect(again.types).toEqual([FrameType.WELCOME, FrameType.RESUME]);
+  });
+
   test("and has broken off for good is not asked for again by a resume", () => {
     const exchange = board.open(ORDER, new Spool(), newReader(), NOW);
     const socket = new Socket(board, NOW).hello(NOW);
@@ -100,5 +127,109 @@ describe("an exchange that no socket carries", () => {
     board.resume({ ...from, stream: false }, resumed, NOW);
     expect(resumed.failures).toMatchObject([{ code: "stream_interrupted" }]);
     expect([socket.types.slice(before).includes(FrameType.RESUME), board.running]).toEqual([false, 0]);
+  });
+});
+
+describe("what hangs", () => {
+  const END_OF_TIME = NOW + ORDER.deadline_ms + OVERTIME_MS;
+
+  function answering(): { exchange: Exchange; socket: Socket; reader: ReturnType<typeof newReader> } {
+    const reader = newReader();
+    const exchange = board.open(ORDER, new Spool(), reader, NOW);
+    const socket = new Socket(board, NOW).hello(NOW);
+    const { channel } = exchange;
+    socket.says(NOW, acceptFrame(channel), socket.head(channel), socket.data(channel, 1_000));
+    return { exchange, socket, reader };
+  }
+
+  test("is given up behind its deadline: the reader that stands still, and a connector that never ends it", () => {
+    const { exchange, socket, reader } = answering();
+    socket.says(END_OF_TIME - 1, pongFrame(PING));
+    board.tick(END_OF_TIME - 1);
+    expect(board.running).toBe(1);
+    socket.heard.length = 0;
+    board.tick(END_OF_TIME);
+    expect(reader.failures).toMatchObject([{ code: "stream_interrupted" }]);
+    expect([board.running, exchange.unread, socket.types]).toEqual([0, 0, [FrameType.RESET]]);
+  });
+
+  test("also where its END has come", () => {
+    const { exchange, socket, reader } = answering();
+    socket.says(NOW, socket.end(exchange.channel, 1_000));
+    board.tick(END_OF_TIME);
+    expect([reader.failures.length, board.running, exchange.unread]).toEqual([1, 0, 0]);
+  });
+
+  test("but not while its reader takes something", () => {
+    const { exchange, socket, reader } = answering();
+    for (let at = END_OF_TIME; at < END_OF_TIME + 5 * OVERTIME_MS; at += OVERTIME_MS) {
+      socket.says(at, pongFrame(PING));
+      board.take(exchange, 10, at);
+      board.tick(at);
+    }
+    expect([reader.failures, board.running]).toEqual([[], 1]);
+  });
+
+  test("and what no connector ever accepts fails in the end, however often it is opened", () => {
+    const reader = newReader();
+    board.open(ORDER, new Spool(), reader, NOW);
+    const step = 1_000;
+    for (let at = NOW; at <= END_OF_TIME; at += step) {
+      // A connector that is well and drops what it is given.
+      if (board.links.size === 0) new Socket(board, at).hello(at);
+      for (const link of board.links) receive(board, link, encode([pongFrame(PING)]), at);
+      board.tick(at);
+    }
+    expect(reader.failures).toMatchObject([{ code: "upstream_timeout" }]);
+  });
+});
+
+describe("a socket that takes over", () => {
+  test("is told how much time is left", () => {
+    board.open(ORDER, new Spool(), newReader(), NOW);
+    const socket = new Socket(board, NOW + 1_500).hello(NOW + 1_500);
+    expect(readOpen(socket.heard[1]!).deadline_ms).toBe(ORDER.deadline_ms - 1_500);
+  });
+
+  test("gives no credit for bytes that an earlier one brought", () => {
+    const exchange = board.open(ORDER, new Spool(), newReader(), NOW);
+    const first = new Socket(board, NOW).hello(NOW);
+    first.says(NOW, acceptFrame(exchange.channel), first.head(exchange.channel), first.data(exchange.channel, 1_000));
+    board.lost(first.link, NOW);
+    const second = new Socket(board, NOW).hello(NOW);
+    second.says(NOW, acceptFrame(exchange.channel), second.data(exchange.channel, 100));
+    const granted = second.link.inbox.outstanding;
+    expect(board.take(exchange, 1_000, NOW).byteLength).toBe(1_000);
+    expect([second.link.inbox.held, second.link.inbox.outstanding]).toEqual([100, granted]);
+    expect(board.take(exchange, 1_000, NOW).byteLength).toBe(100);
+    expect(second.link.inbox.held).toBe(0);
+  });
+});
+
+test("of a head only what is on the list reaches the Worker", () => {
+  const exchange = board.open(ORDER, new Spool(), newReader(), NOW);
+  const socket = new Socket(board, NOW).hello(NOW);
+  const headers = [
+    ["content-type", "application/json"],
+    ["set-cookie", "a=b"],
+    ["no name", "x"],
+  ];
+  const head = jsonFrame(FrameType.HEAD, exchange.channel, { status: 200, headers });
+  socket.says(NOW, acceptFrame(exchange.channel), head);
+  expect(exchange.head?.headers).toEqual([["content-type", "application/json"]]);
+});
+
+describe("a connector that was slow to come back", () => {
+  test("is told to stop what another one has taken over", () => {
+    const exchange = board.open(ORDER, new Spool(), newReader(), NOW);
+    const first = new Socket(board, NOW).hello(NOW);
+    first.accepts(exchange.channel, NOW);
+    board.lost(first.link, NOW);
+    const other = new Socket(board, NOW, 0, "onprem-2").hello(NOW, { instance: "other" });
+    board.tick(NOW + MOVE_AFTER_MS);
+    expect(other.types).toContain(FrameType.OPEN);
+    const back = new Socket(board, NOW + 1_200).hello(NOW + 1_200);
+    expect(back.types).toEqual([FrameType.WELCOME, FrameType.RESUME, FrameType.RESET]);
+    expect(board.running).toBe(1);
   });
 });

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { resumable } from "../../../edge/resume/stream.ts";
+import { MOST_IN_VAIN, resumable } from "../../../edge/resume/stream.ts";
 
 const encode = (text: string) => new TextEncoder().encode(text);
 const INTERRUPTED = encode('data: {"error":"cut"}\n\n');
@@ -104,5 +104,17 @@ describe("a resumable stream", () => {
     await read;
     await new Promise((resolve) => setImmediate(resolve));
     expect(cancelled).toBe(true);
+  });
+
+  test("is not resumed without end where it breaks again and again and nothing comes", async () => {
+    let resumed = 0;
+    const reopen = async () => {
+      resumed += 1;
+      if (resumed > 1_000) throw new Error("without end");
+      return source([], true);
+    };
+    const stream = resumable({ first: source([encode("data: one\n\n")], true), reopen, interrupted: INTERRUPTED });
+    expect(await text(stream)).toBe('data: one\n\ndata: {"error":"cut"}\n\n');
+    expect(resumed).toBe(MOST_IN_VAIN);
   });
 });
