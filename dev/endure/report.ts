@@ -15,7 +15,7 @@ export interface Demands {
 
 /** @returns the violations. */
 export function report(ran: Ran, { leaving, memoryFromMs }: Demands): string[] {
-  const { asked, figures, problems, faults, resumed } = ran;
+  const { asked, figures, problems, faults, resumed, written } = ran;
   const violations = [...problems];
   console.log([...faults].map(([name, count]) => `${name} × ${count}`).join(", "));
 
@@ -28,7 +28,7 @@ export function report(ran: Ran, { leaving, memoryFromMs }: Demands): string[] {
   const times = asked.filter(({ kind }) => kind === "whole").map(({ startedAt, endedAt }) => endedAt - startedAt);
   console.log(`the longest whole answer took ${(Math.max(0, ...times) / 1_000).toFixed(1)} s`);
 
-  const bill = billOf({ asked, rows: figures.rows, chargedBy: figures.chargedBy, leaving });
+  const bill = billOf({ asked, rows: figures.rows, chargedBy: figures.chargedBy, written, leaving });
   const { owed, counted, ranAgain, left } = bill;
   const charged = figures.charged - left.charged;
   console.log(`charged ${charged} tokens for ${owed} tokens of whole answers; difference ${charged - owed}`);

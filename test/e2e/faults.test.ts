@@ -166,11 +166,14 @@ test("a black hole is found by both sides within their deadlines, and the answer
   const answer = whole(chat(200));
   await until(async () => (await engines.sum("completion_tokens_total")) > from + 20);
   const connections = road.connections;
+  const holeAt = performance.now();
   road.blackHole(undefined, { newOnes: false });
   // What comes now finds out: no ACCEPT, no sign of life, and the hub lets the socket go long before the connector knows.
   expect((await chat(1)).status).toBe(503);
   await until(() => road.connections > connections, 30_000);
   expect(await answer).toBe(undisturbed);
+  // It had long been over at the engine: with the redial it was whole again.
+  expect(performance.now() - holeAt).toBeLessThan(25_000);
   await whole(chat(2));
 }, 60_000);
 
