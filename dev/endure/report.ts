@@ -5,6 +5,8 @@ import { type Asked, billOf } from "./verdict.ts";
 
 const KIB = 1024;
 const MINUTE_MS = 60_000;
+/** Moments at which memory is told one by one: a line says nothing of whether it levels off. */
+const MARKS = 8;
 
 export interface Demands {
   /** Keys of clients that leave before the end. */
@@ -70,5 +72,10 @@ function tellMemory({ figures }: Ran, fromMs: number): void {
     const most = Math.max(...kept.map(({ rssBytes }) => rssBytes)) / KIB / KIB;
     const slope = slopeOf(points).toFixed(1).padStart(8);
     console.log(`${name.padEnd(20)} ${cells.join(" →")}, at most ${most.toFixed(1)} MiB, slope ${slope} KiB/min`);
+    const marks = Array.from({ length: MARKS }, (_, i) => kept[Math.floor((i * (kept.length - 1)) / (MARKS - 1))]!);
+    const shape = marks.map(
+      ({ atMs, rssBytes }) => `${(atMs / MINUTE_MS).toFixed(0)}: ${(rssBytes / KIB / KIB).toFixed(0)}`,
+    );
+    console.log(`  MiB by minute: ${shape.join(", ")}`);
   }
 }
