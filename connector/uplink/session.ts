@@ -78,6 +78,11 @@ export class Session {
     return this.#passengers.size;
   }
 
+  /** A client may be waiting: something runs here, or the hub has not said that it has what is over. */
+  get isBusy(): boolean {
+    return this.#passengers.size > 0 || this.#options.host.unsettled().length > 0;
+  }
+
   get isWelcomed(): boolean {
     return this.#welcomed;
   }

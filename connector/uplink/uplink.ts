@@ -14,7 +14,7 @@ const HANDSHAKE_MS = 5_000;
 const WELCOME_MS = 5_000;
 const WATCH_MS = 1_000;
 const PING_EVERY_MS = 10_000;
-/** While exchanges run: they are to go on within 25 s, the redial included. */
+/** While a client may be waiting: its answer is to go on within 25 s, the redial included. */
 const BUSY_PING_EVERY_MS = 5_000;
 /** The hub hears only this: the platform stamps it without waking anybody. */
 const TEXT_PING_EVERY_MS = 15_000;
@@ -214,7 +214,7 @@ export class Uplink {
       const at = now();
       const heardAt = record.heardAt(at);
       const isLate = !session.isWelcomed && at - this.#openedAt >= WELCOME_MS;
-      const isBusy = session.running > 0;
+      const { isBusy } = session;
       if (isLate || at - heardAt >= (isBusy ? BUSY_DEAD_AFTER_MS : DEAD_AFTER_MS)) {
         log.warn({ shard, slot, silent_ms: at - heardAt }, "the uplink is silent: dropping it");
         socket.terminate();

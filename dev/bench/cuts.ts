@@ -1,4 +1,5 @@
 // How long the next request takes behind a cut of the road (RST, both ends told), over many cuts. On loopback, bounded.
+// Ends with 1 if one failed, or if they took longer than promised.
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -10,6 +11,8 @@ import { startStack } from "../start/stack.ts";
 const CUTS = 50;
 /** Between a cut and the next one: the socket that came back has lived by then. */
 const PAUSE_MS = 1_200;
+/** Of 99 in 100. */
+const BACK_WITHIN_MS = 1_000;
 
 const directory = mkdtempSync(join(tmpdir(), "heartcode-cuts-"));
 const crew = new Crew();
@@ -45,6 +48,7 @@ try {
   times.sort((a, b) => a - b);
   const at = (share: number) => Math.round(times[Math.min(times.length - 1, Math.floor(share * times.length))] ?? 0);
   console.log(`${CUTS} cuts: ${failed} requests failed; the next one took ${at(0.5)} ms (p50), ${at(0.99)} ms (p99)`);
+  if (failed > 0 || at(0.99) > BACK_WITHIN_MS) process.exitCode = 1;
 } finally {
   await road?.close();
   await crew.dismiss();

@@ -5,6 +5,8 @@ import { type Asked, billOf } from "./verdict.ts";
 
 const KIB = 1024;
 const MINUTE_MS = 60_000;
+/** Moments at which memory is told one by one: a line says nothing of whether it levels off. */
+const MARKS = 8;
 
 export interface Demands {
   /** Keys of clients that leave before the end. */
@@ -15,7 +17,7 @@ export interface Demands {
 
 /** @returns the violations. */
 export function report(ran: Ran, { leaving, memoryFromMs }: Demands): string[] {
-  const { asked, figures, problems, faults, resumed } = ran;
+  const { asked, figures, problems, faults, resumed, written } = ran;
   const violations = [...problems];
   console.log([...faults].map(([name, count]) => `${name} × ${count}`).join(", "));
 
@@ -28,7 +30,7 @@ export function report(ran: Ran, { leaving, memoryFromMs }: Demands): string[] {
   const times = asked.filter(({ kind }) => kind === "whole").map(({ startedAt, endedAt }) => endedAt - startedAt);
   console.log(`the longest whole answer took ${(Math.max(0, ...times) / 1_000).toFixed(1)} s`);
 
-  const bill = billOf({ asked, rows: figures.rows, chargedBy: figures.chargedBy, leaving });
+  const bill = billOf({ asked, rows: figures.rows, chargedBy: figures.chargedBy, written, leaving });
   const { owed, counted, ranAgain, left } = bill;
   const charged = figures.charged - left.charged;
   console.log(`charged ${charged} tokens for ${owed} tokens of whole answers; difference ${charged - owed}`);
@@ -70,5 +72,10 @@ function tellMemory({ figures }: Ran, fromMs: number): void {
     const most = Math.max(...kept.map(({ rssBytes }) => rssBytes)) / KIB / KIB;
     const slope = slopeOf(points).toFixed(1).padStart(8);
     console.log(`${name.padEnd(20)} ${cells.join(" →")}, at most ${most.toFixed(1)} MiB, slope ${slope} KiB/min`);
+    const marks = Array.from({ length: MARKS }, (_, i) => kept[Math.floor((i * (kept.length - 1)) / (MARKS - 1))]!);
+    const shape = marks.map(
+      ({ atMs, rssBytes }) => `${(atMs / MINUTE_MS).toFixed(0)}: ${(rssBytes / KIB / KIB).toFixed(0)}`,
+    );
+    console.log(`  MiB by minute: ${shape.join(", ")}`);
   }
 }

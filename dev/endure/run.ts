@@ -1,5 +1,6 @@
 // One run: the real processes of an edge and two sites, clients that never stop, a fault at every turn, and then quiet.
 
+import { EdgeLines } from "../chaos/lines.ts";
 import { Random } from "../chaos/random.ts";
 import { SHARDS, SITES, Site, type SiteOptions } from "../chaos/site.ts";
 import type { Figures, HubView } from "../chaos/watch.ts";
@@ -32,6 +33,8 @@ export interface Ran {
   /** How often each fault came. */
   readonly faults: ReadonlyMap<string, number>;
   readonly resumed: number;
+  /** What the edge has written of the cost of an exchange. */
+  readonly written: (id: string) => readonly number[];
 }
 
 /** Clients are in their stride then. */
@@ -41,7 +44,8 @@ export async function run(options: RunOptions): Promise<Ran> {
   const { seed, ms, everyMs, clients, draw, directory, pause = new Pause() } = options;
   const random = new Random(seed);
   const crew = new Crew();
-  const site = await Site.start(crew, directory, options.site);
+  const lines = new EdgeLines(() => performance.now());
+  const site = await Site.start(crew, directory, { ...options.site, edgeSaid: (text) => lines.feed(text) });
   try {
     const watch = new Watch(site, pause.now);
     await watch.ready();
@@ -64,8 +68,9 @@ export async function run(options: RunOptions): Promise<Ran> {
     await pause.until(began + ms);
     await load.stop();
     await Promise.all(running);
-    const figures = await watch.quiet();
-    return { asked: load.asked, figures, problems: site.problems, faults, resumed: watch.resumed };
+    const figures = await watch.quiet(lines.accounts);
+    const written = (id: string) => (lines.accounts.get(id)?.bills ?? []).map(({ charged }) => charged);
+    return { asked: load.asked, figures, problems: site.problems, faults, resumed: watch.resumed, written };
   } finally {
     await site.close();
   }

@@ -34,11 +34,13 @@ export interface Account {
   /** Of all engines. */
   readonly rows: readonly LedgerRow[];
   readonly chargedBy: ReadonlyMap<string, number>;
+  /** What the edge has written of the cost of each exchange, once or more often. */
+  readonly written: (id: string) => readonly number[];
   /** Keys of clients that leave before the end: they pay for what was generated, which only the engine's pace decides. */
   readonly leaving: ReadonlySet<string>;
 }
 
-export function billOf({ asked, rows, chargedBy, leaving }: Account): Bill {
+export function billOf({ asked, rows, chargedBy, written, leaving }: Account): Bill {
   const violations: string[] = [];
   const runs = Map.groupBy(rows, (row) => row.request_id ?? "");
   const owedBy = new Map<string, number>();
@@ -57,6 +59,9 @@ export function billOf({ asked, rows, chargedBy, leaving }: Account): Bill {
     const own = runs.get(one.id ?? "") ?? [];
     const whole = costOf(own.filter((row) => row.outcome === "complete"));
     if (whole < one.tokens) violations.push(`${one.what} ${one.id}: engines counted ${whole} of ${one.tokens} tokens`);
+    const costs = written(one.id ?? "");
+    if (costs.length === 0 || costs.some((cost) => cost !== one.tokens))
+      violations.push(`${one.what} ${one.id}: cost ${costs.join(", then ") || "nothing"}; its answer is ${one.tokens}`);
     const all = costOf(own);
     if (all > one.tokens) ranAgain += 1;
     counted += all;

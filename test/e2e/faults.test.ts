@@ -161,16 +161,20 @@ test("the switch that aborts a hub takes no other shard and no other word", asyn
 });
 
 test("a black hole is found by both sides within their deadlines, and the answer goes on", async () => {
-  const undisturbed = await whole(chat(200));
+  // Few: all of the answer and its END go into the hole, and the connector has nothing left to send.
+  const TOKENS = 45;
+  const undisturbed = await whole(chat(TOKENS));
   const from = await engines.sum("completion_tokens_total");
-  const answer = whole(chat(200));
+  const answer = whole(chat(TOKENS));
   await until(async () => (await engines.sum("completion_tokens_total")) > from + 20);
   const connections = road.connections;
+  const holeAt = performance.now();
   road.blackHole(undefined, { newOnes: false });
   // What comes now finds out: no ACCEPT, no sign of life, and the hub lets the socket go long before the connector knows.
   expect((await chat(1)).status).toBe(503);
   await until(() => road.connections > connections, 30_000);
   expect(await answer).toBe(undisturbed);
+  expect(performance.now() - holeAt).toBeLessThan(25_000);
   await whole(chat(2));
 }, 60_000);
 

@@ -13,6 +13,7 @@ const row = (request_id: string | null, more = {}) => ({
 });
 const account = (more: Partial<Account>): Account => ({
   ...{ asked: [asked("a")], rows: [row("a")], chargedBy: new Map([["k", 10]]), leaving: new Set<string>() },
+  written: () => [10],
   ...more,
 });
 
@@ -39,10 +40,12 @@ describe("a bill", () => {
       },
       /other was charged 1/,
     ],
+    ["a cost that is written otherwise", { written: () => [10, 9] }, /cost 10, then 9; its answer is 10/],
+    ["a cost that is not written", { written: () => [] }, /cost nothing; its answer is 10/],
     ["an answer that no engine gave", { rows: [] }, /engines counted 0 of 10/],
     ["an answer that no engine ended", { rows: [row("a", { outcome: "cancelled" })] }, /engines counted 0 of 10/],
     ["a run that nobody asked for", { rows: [row("a"), row("b")] }, /engines ran 1 exchanges of 0/],
-    ["an id that two requests got", { asked: [asked("a"), asked("a", { tokens: 0 })] }, /two requests/],
+    ["an id that two requests got", { asked: [asked("a"), asked("a", { kind: "refused" })] }, /two requests/],
     [
       "a client that left and paid for more than was generated",
       { asked: [asked("a", { kind: "left" })], leaving: new Set(["k"]), chargedBy: new Map([["k", 11]]) },
