@@ -1,12 +1,12 @@
 // The edge on ports that systemd has opened, as its unit starts it: with systemd's own tool, which does what the socket unit does.
 import { spawnSync } from "node:child_process";
 import { mkdtemp, readFile, readlink, rm, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { getCACertificates, setDefaultCACertificates } from "node:tls";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Child, Crew } from "../../dev/crew.ts";
+import { freePort } from "../support/behind-proxy.ts";
 import { makeCertificate } from "../support/certificate.ts";
 import { CAN_NOTIFY, NotifySocket } from "../support/notify-socket.ts";
 import { until } from "../support/stack.ts";
@@ -15,14 +15,6 @@ const EDGE = resolve(import.meta.dirname, "../../dev/edge/main.ts");
 const isInstalled = spawnSync("systemd-socket-activate", ["--version"]).error === undefined && CAN_NOTIFY;
 /** A network namespace without a network, which is the unit's PrivateNetwork. Needs root. */
 const alone = spawnSync("unshare", ["-n", "true"]).status === 0 ? ["unshare", "-n"] : [];
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
-  const { port } = server.address() as { port: number };
-  await new Promise((done) => server.close(done));
-  return port;
-}
 
 const skipped = isInstalled ? "" : " (skipped: systemd-socket-activate or systemd-notify is not installed)";
 describe.skipIf(!isInstalled)(`sockets of systemd${skipped}`, () => {
