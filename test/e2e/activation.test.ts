@@ -16,6 +16,8 @@ const isInstalled = spawnSync("systemd-socket-activate", ["--version"]).error ==
 /** A network namespace without a network, which is the unit's PrivateNetwork. Needs root. */
 const alone = spawnSync("unshare", ["-n", "true"]).status === 0 ? ["unshare", "-n"] : [];
 
+const WATCHDOG_MS = 3_000;
+
 const skipped = isInstalled ? "" : " (skipped: systemd-socket-activate or systemd-notify is not installed)";
 describe.skipIf(!isInstalled)(`sockets of systemd${skipped}`, () => {
   const crew = new Crew();
@@ -38,6 +40,7 @@ describe.skipIf(!isInstalled)(`sockets of systemd${skipped}`, () => {
       command: "systemd-socket-activate",
       args: [
         ...["-l", `127.0.0.1:${port}`, "-l", `127.0.0.1:${redirectPort}`, "-E", `NOTIFY_SOCKET=${init.path}`],
+        ...["-E", `WATCHDOG_USEC=${WATCHDOG_MS * 1000}`],
         ...[...alone, process.execPath, EDGE, "--port", "443", "--redirect-port", "80"],
         ...["--tls-cert", cert, "--tls-key", key, "--state", join(directory, "state"), "--env-file", settings],
       ],
@@ -66,6 +69,20 @@ describe.skipIf(!isInstalled)(`sockets of systemd${skipped}`, () => {
 
   test.skipIf(alone.length === 0)("it serves without a network of its own", async () => {
     expect(await readlink(`/proc/${edge.pid}/ns/net`)).not.toBe(await readlink("/proc/self/ns/net"));
+  });
+
+  test("WATCHDOG is heard while the Worker answers, and not while workerd stands still", async () => {
+    const heard = () => init.all("WATCHDOG").length;
+    const before = heard();
+    await until(() => heard() > before + 1);
+    const { stdout } = spawnSync("pgrep", ["-P", String(edge.pid), "workerd"], { encoding: "utf8" });
+    const workerd = Number(stdout);
+    process.kill(workerd, "SIGSTOP");
+    const stoppedAt = Date.now();
+    await until(() => Date.now() - Math.max(stoppedAt, init.lastAt("WATCHDOG")) > WATCHDOG_MS);
+    expect(init.lastAt("WATCHDOG") - stoppedAt).toBeLessThan(WATCHDOG_MS / 2);
+    process.kill(workerd, "SIGCONT");
+    await until(() => init.lastAt("WATCHDOG") > stoppedAt + WATCHDOG_MS);
   });
 
   test("SIGTERM ends it with 0, and systemd hears of it", async () => {
