@@ -1,4 +1,4 @@
-// The middle of many ratios, and how far it may be from the true one. Pure.
+// The middle of many figures, and how far it may be from the true one. Pure.
 
 export interface Interval {
   readonly middle: number;
@@ -6,20 +6,22 @@ export interface Interval {
   readonly high: number;
 }
 
-/** Of 95 %: the middle's error is less than so many standard errors of a rank. */
+/** Of 95 %, in standard deviations. */
 const Z = 1.96;
 
-/** The median, and the order statistics that hold the true one in 95 of 100 runs: nothing is assumed of how ratios spread. */
-export function medianOf(values: readonly number[]): Interval {
-  const sorted = values.toSorted((a, b) => a - b);
-  const count = sorted.length;
+/**
+ * Hodges and Lehmann's estimate: the median of the means of all pairs, with the interval that Wilcoxon's signed ranks give. A few
+ * wild rounds move it as little as they move a median, and it needs two thirds of the rounds for the same interval.
+ */
+export function middleOf(values: readonly number[]): Interval {
+  const count = values.length;
   if (count === 0) return { middle: Number.NaN, low: Number.NaN, high: Number.NaN };
-  const reach = (Z * Math.sqrt(count)) / 2;
-  const at = (rank: number): number => sorted[Math.min(count - 1, Math.max(0, Math.round(rank)))]!;
-  const half = (count - 1) / 2;
-  return {
-    middle: (sorted[Math.floor(half)]! + sorted[Math.ceil(half)]!) / 2,
-    low: at(half - reach),
-    high: at(half + reach),
-  };
+  const means = new Float64Array((count * (count + 1)) / 2);
+  let filled = 0;
+  for (let i = 0; i < count; i += 1) for (let j = i; j < count; j += 1) means[filled++] = (values[i]! + values[j]!) / 2;
+  means.sort();
+  const half = (means.length - 1) / 2;
+  const reach = Z * Math.sqrt((count * (count + 1) * (2 * count + 1)) / 24);
+  const at = (rank: number): number => means[Math.min(means.length - 1, Math.max(0, Math.round(rank)))]!;
+  return { middle: (at(Math.floor(half)) + at(Math.ceil(half))) / 2, low: at(half - reach), high: at(half + reach) };
 }
