@@ -158,7 +158,7 @@ await program.parseAsync();
 
 async function run(options: { config: string; logLevel: Level }): Promise<void> {
   const settings = await load(options.config);
-  const instruments = new Instruments(openLog(options.logLevel).log, AGENT);
+  const instruments = new Instruments(openLog(options.logLevel), AGENT);
   const { log } = instruments;
   let connector: Connector;
   try {

@@ -71,7 +71,9 @@ const leaving = new Leaving();
 
 /** For who runs workerd himself, over a socket of his own. A Worker that is deployed has no way to it. */
 export class Control extends WorkerEntrypoint<Env> {
-  override async fetch(): Promise<Response> {
+  override async fetch(request: Request): Promise<Response> {
+    // That this is answered says that the Worker's turn has come.
+    if (new URL(request.url).pathname === "/alive") return new Response("alive");
     const { shards } = readSettings(this.env);
     const hubs = Array.from({ length: shards }, (_, shard) => hubOf(this.env, shard));
     return Response.json(await leaving.look(hubs));

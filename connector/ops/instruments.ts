@@ -2,6 +2,7 @@
 import type { Observer } from "../observe.ts";
 import type { ConnectorStatus } from "../status.ts";
 import { type Listener, listen } from "./listener.ts";
+import type { Logging } from "./log.ts";
 import { Metrics } from "./metrics.ts";
 import { Rates } from "./rates.ts";
 import { isReady } from "./readiness.ts";
@@ -16,9 +17,9 @@ export class Instruments {
   readonly #rates = new Rates(Date.now());
   readonly #troubles = new Troubles(Date.now);
 
-  constructor(log: Log, agent: string) {
+  constructor({ log, dropped }: Logging, agent: string) {
     this.log = this.#troubles.watch(log);
-    this.#metrics = new Metrics(agent);
+    this.#metrics = new Metrics(agent, dropped);
     this.observers = [this.#metrics, this.#rates];
   }
 

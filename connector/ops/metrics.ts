@@ -26,7 +26,8 @@ export class Metrics implements Observer {
   /** As it was at the latest scrape. */
   #picture: ConnectorStatus | null = null;
 
-  constructor(agent: string) {
+  /** @param droppedLines of the log, so far. */
+  constructor(agent: string, droppedLines: () => number) {
     const registers = [this.#registry];
     const counter = <L extends string>(rest: string, help: string, labelNames: readonly L[]) =>
       new Counter({ name: name(rest), help, labelNames, registers });
@@ -52,6 +53,15 @@ export class Metrics implements Observer {
     this.#bytes = counter("answer_bytes_total", "Bytes of answers of ended exchanges.", ["model"]);
     this.#lookups = counter("lookups_total", "Keys looked up at the backend.", ["outcome"]);
     this.#lookupTime = histogram("lookup_seconds", "A lookup at the backend.", [], LOOKUP_BUCKETS);
+    new Counter({
+      name: name("log_lines_dropped_total"),
+      help: "Lines of the log that were never written.",
+      registers,
+      collect() {
+        this.reset();
+        this.inc(droppedLines());
+      },
+    });
     addPicture(this.#registry, () => this.#picture, agent);
     collectDefaultMetrics({ register: this.#registry });
   }

@@ -156,7 +156,8 @@ export function reportToSystemd(env: Environment, status: () => ConnectorStatus,
   };
 }
 
-function watchdogMs(env: Environment): number | null {
+/** How often systemd wants to hear WATCHDOG of this process at least; null: it does not wait for it. */
+export function watchdogMs(env: Environment): number | null {
   const { WATCHDOG_USEC, WATCHDOG_PID } = env;
   if (WATCHDOG_USEC === undefined || (WATCHDOG_PID !== undefined && WATCHDOG_PID !== String(process.pid))) return null;
   const ms = Number(WATCHDOG_USEC) / 1000;

@@ -83,6 +83,8 @@ ${tls === undefined ? "" : certificate(tls)}# What the gate keeps: limits, lease
 StateDirectory=${NAME}
 StateDirectoryMode=0700
 
+# Fed while the Worker answers.
+WatchdogSec=60
 TimeoutStartSec=60
 # Answers in flight may finish (EDGE_DRAIN, 30 s). The signal is for the front: workerd lives until the last answer is out.
 TimeoutStopSec=45

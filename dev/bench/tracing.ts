@@ -1,7 +1,7 @@
-// What traces and the log cost: the same small answers over connectors that differ in nothing else. Each is measured at the
-// same time as the plain one, half of the load on either, so that whatever the machine does meets both; in rounds, each in
-// another order. One is as plain as the plain one: how far its figures are from 1 is what this run cannot see.
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+// What traces cost: the same small answers over two connectors of one edge that differ in nothing else. In slices of a tenth of a
+// second, one, the other, the other, one: whatever drifts meets both. The ratio of each such round is one figure, and their middle
+// with its interval is the result; two connectors without any difference show what the run cannot see.
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -10,51 +10,50 @@ import { isMainThread, parentPort, Worker } from "node:worker_threads";
 import { Command } from "commander";
 import { number } from "../cli.ts";
 import { Crew } from "../crew.ts";
+import { Connection } from "./connection.ts";
 import { startEngines } from "./engines.ts";
-import { loadByRawSockets } from "./load-raw.ts";
-import { loadByWrk } from "./load-wrk.ts";
-import { countFailures } from "./measure.ts";
-import { pause } from "./pause.ts";
-import { find } from "./programs.ts";
-import { aroundSize, ask, askUntil, smallChat } from "./questions.ts";
-import { type ConnectorChanges, type ProductRoad, startProductRoad } from "./road-product.ts";
-import { plain } from "./section.ts";
+import { type Interval, middleOf } from "./interval.ts";
+import { startPair, type Twin } from "./pair.ts";
+import { askUntil, bytesOf, smallChat } from "./questions.ts";
+import type { ConnectorChanges } from "./road-product.ts";
 
 /** A collector that does not answer may cost so much of the throughput. */
 const ALLOWED_LOSS = 0.03;
 const FIRST_ANSWER_MS = 15_000;
-const WARM_MS = 2_000;
-const SETTLE_MS = 250;
+const WARM_MS = 4_000;
 const LIMIT_MS = 600_000;
-/** Of Linux, in a second: what /proc counts in. */
-const TICKS = 100;
 
-const PLAIN = "plain";
-const OTHERS = ["plain again", "traced", "black-holed", "no log"] as const;
-type Other = (typeof OTHERS)[number];
+const PAIRS = ["plain again", "black-holed", "traced", "no log"] as const;
+type PairName = (typeof PAIRS)[number];
 
-interface Side {
+/** One slice of load on one connector. */
+interface Slice {
   readonly rate: number;
-  /** ms of the connector's processor for an answer; null where /proc is not there. */
-  readonly cpuMs: number | null;
+  /** us of the connector's processor for an answer; null where /proc does not say. */
+  readonly cpuUs: number | null;
 }
 
-interface Pair {
-  readonly plain: Side;
-  readonly other: Side;
+interface Round {
+  readonly plain: readonly [Slice, Slice];
+  readonly other: readonly [Slice, Slice];
 }
 
-if (isMainThread) await main();
-else serveTraces();
+interface Options {
+  readonly minutes: number;
+  readonly answers: number;
+  readonly connections: number;
+  readonly pairs: string;
+}
 
 async function main(): Promise<void> {
   const options = new Command("bench:tracing")
     .description("Measures small answers with traces off, on, and to a collector that never answers.")
-    .option("--rounds <n>", "of all connectors in turn", number({ least: 1 }), 20)
-    .option("--seconds <n>", "of measuring for each pair and round", number({ least: 0.2, whole: false }), 0.6)
-    .option("--connections <n>", "that ask at once, of both", number({ least: 1 }), 32)
+    .option("--minutes <n>", "of measuring, after the start", number({ least: 0.01, whole: false }), 4)
+    .option("--answers <n>", "of each connection in a slice", number({ least: 1 }), 5)
+    .option("--connections <n>", "that ask at once", number({ least: 1 }), 32)
+    .option("--pairs <names>", `of ${PAIRS.join(", ")}`, "plain again,black-holed,traced")
     .parse()
-    .opts<{ rounds: number; seconds: number; connections: number }>();
+    .opts<Options>();
   const stop = new AbortController();
   for (const signal of ["SIGINT", "SIGTERM"] as const)
     process.on(signal, () => stop.abort(new Error(`stopped by ${signal}`)));
@@ -72,106 +71,128 @@ async function main(): Promise<void> {
 }
 
 async function measure(
-  { rounds, seconds, connections }: { rounds: number; seconds: number; connections: number },
+  options: Options,
   crew: Crew,
   directory: string,
   signal: AbortSignal,
-): Promise<Map<Other, Pair[]>> {
+): Promise<Map<PairName, Round[]>> {
+  const names = PAIRS.filter((name) => options.pairs.split(",").includes(name));
   const engines = await startEngines(crew, 0);
-  const collector = await startCollector();
-  const hole = await openHole();
   const traced = (port: number) => ({
     config: `tracing: { otlp: { endpoint: "http://127.0.0.1:${port}/v1/traces" } }\n`,
   });
-  const changes: Record<Other, ConnectorChanges> = {
+  const changes: Record<PairName, ConnectorChanges> = {
     "plain again": {},
-    traced: traced(collector),
-    "black-holed": traced(hole),
+    "black-holed": traced(await openHole()),
+    traced: traced(await startCollector()),
     "no log": { args: ["--log-level", "warn"] },
   };
-  const open = async (name: string, change: ConnectorChanges): Promise<ProductRoad> => {
-    const road = await startProductRoad(crew, engines, join(directory, name.replaceAll(" ", "-")), signal, change);
-    await askUntil(smallChat(), road.chat, FIRST_ANSWER_MS, signal);
-    return road;
-  };
-  const off = await open(PLAIN, {});
-  const size = aroundSize((await ask(smallChat(), off.chat)).length);
-  const roads = new Map<Other, ProductRoad>();
-  for (const name of OTHERS) roads.set(name, await open(name, changes[name]));
-  const wrk = await find("wrk");
-  const load = async (road: ProductRoad, ms: number): Promise<Side> => {
-    const asked = plain(smallChat(), road.chat, size, Math.ceil(connections / 2), ms);
-    const before = cpuTicks(road.connector.pid);
-    const slice = await (wrk === null ? loadByRawSockets(asked, signal) : loadByWrk(wrk, directory, asked, signal));
-    const after = cpuTicks(road.connector.pid);
-    if (countFailures(slice.failures) > 0) throw new Error(`answers failed: ${JSON.stringify(slice.failures)}`);
-    const cpuMs = before === null || after === null ? null : ((after - before) * 1000) / TICKS / slice.completed;
-    return { rate: slice.completed / slice.seconds, cpuMs };
-  };
+  const pairs = [];
+  for (const name of names) {
+    const folder = join(directory, name.replaceAll(" ", "-"));
+    const twins = await startPair(crew, engines.chat, folder, signal, [{}, changes[name]]);
+    for (const { chat } of twins) await askUntil(smallChat(), chat, FIRST_ANSWER_MS, signal);
+    pairs.push({ name, loads: twins.map((twin) => new Load(twin, options.connections)) });
+  }
   // Warm, and the black hole's buffers full: the state that lasts.
-  for (const road of [off, ...roads.values()]) await load(road, WARM_MS);
-  const results = new Map<Other, Pair[]>(OTHERS.map((name) => [name, []]));
-  for (let round = 0; round < rounds; round += 1) {
-    for (const name of shuffled(OTHERS)) {
-      // The one before may still have traces to send.
-      await pause(SETTLE_MS, signal);
-      const ms = seconds * 1000;
-      const [side, other] = await Promise.all([load(off, ms), load(roads.get(name)!, ms)]);
-      results.get(name)!.push({ plain: side, other });
+  const warm = performance.now() + WARM_MS * pairs.length;
+  while (performance.now() < warm)
+    for (const { loads } of pairs) for (const load of loads) await load.slice(options.answers);
+  const results = new Map<PairName, Round[]>(names.map((name) => [name, []]));
+  const until = performance.now() + options.minutes * 60_000;
+  for (let turn = 0; performance.now() < until; turn += 1) {
+    signal.throwIfAborted();
+    for (const { name, loads } of pairs) {
+      // Who is first and last changes too.
+      const [a, b] = turn % 2 === 0 ? ([0, 1] as const) : ([1, 0] as const);
+      const slices = [];
+      for (const at of [a, b, b, a]) slices.push(await loads[at]!.slice(options.answers));
+      const [first, second, third, fourth] = slices as [Slice, Slice, Slice, Slice];
+      const [outer, inner] = [[first, fourth] as const, [second, third] as const];
+      results.get(name)!.push(a === 0 ? { plain: outer, other: inner } : { plain: inner, other: outer });
     }
   }
   return results;
 }
 
-/** @returns whether the demand is met. */
-function tell(found: ReadonlyMap<Other, readonly Pair[]>): boolean {
-  console.log("against the plain one beside it   requests/s (quartiles of rounds)   connector's CPU an answer");
-  const rates = new Map<Other, number>();
-  for (const [name, pairs] of found) {
-    const ratios = pairs.map(({ plain: side, other }) => other.rate / side.rate);
-    const [low, middle, high] = [0.25, 0.5, 0.75].map((share) => quantile(ratios, share)) as [number, number, number];
-    rates.set(name, middle);
-    const cpu = pairs.flatMap(({ plain: { cpuMs: side }, other: { cpuMs } }) =>
-      side === null || cpuMs === null ? [] : [{ ratio: cpuMs / side, us: (cpuMs - side) * 1000 }],
-    );
-    const ratio = quantile(
-      cpu.map((one) => one.ratio),
-      0.5,
-    ).toFixed(3);
-    const us = quantile(
-      cpu.map((one) => one.us),
-      0.5,
-    ).toFixed(0);
-    const rate = `${middle.toFixed(3)} (${low.toFixed(3)} to ${high.toFixed(3)})`;
-    console.log(`${name.padEnd(34)}${rate.padEnd(35)}${cpu.length === 0 ? "-" : `${ratio} (${us} us)`}`);
+/** Connections that stay, so that nothing but answers is in a slice. */
+class Load {
+  readonly #pid: number;
+  readonly #request: Buffer;
+  readonly #connections: readonly Connection[];
+
+  constructor({ connector, chat }: Twin, connections: number) {
+    this.#pid = connector.pid;
+    this.#request = bytesOf(smallChat(), chat);
+    this.#connections = Array.from({ length: connections }, () => new Connection(chat.port));
   }
-  const loss = 1 - rates.get("black-holed")! / rates.get("plain again")!;
-  const isMet = loss <= ALLOWED_LOSS;
-  console.log(
-    `a collector that never answers costs ${(loss * 100).toFixed(1)} %, ${isMet ? "within" : "MORE than"} ${ALLOWED_LOSS * 100} %`,
+
+  /** So much work, and how long it takes: no answer is cut by a clock. */
+  async slice(answers: number): Promise<Slice> {
+    const before = cpuNs(this.#pid);
+    const from = performance.now();
+    await Promise.all(
+      this.#connections.map(async (connection) => {
+        for (let asked = 0; asked < answers; asked += 1) {
+          const status = await connection.ask(this.#request, () => {});
+          if (status !== 200) throw new Error(`an answer has the status ${status}`);
+        }
+      }),
+    );
+    const seconds = (performance.now() - from) / 1000;
+    const after = cpuNs(this.#pid);
+    const count = answers * this.#connections.length;
+    return {
+      rate: count / seconds,
+      cpuUs: before === null || after === null ? null : (after - before) / 1_000 / count,
+    };
+  }
+}
+
+/** @returns false where it is sure that the demand is not met. */
+function tell(found: ReadonlyMap<PairName, readonly Round[]>): boolean {
+  const show = ({ middle, low, high }: Interval) => `${middle.toFixed(3)} (${low.toFixed(3)} to ${high.toFixed(3)})`;
+  console.log("against its twin (95 %)  rounds  requests/s                connector's CPU an answer");
+  for (const [name, rounds] of found) {
+    const rate = middleOf(rounds.map(({ plain: a, other: b }) => (b[0].rate + b[1].rate) / (a[0].rate + a[1].rate)));
+    const cpu = rounds.flatMap(({ plain: a, other: b }) => {
+      const [from, to] = [meanCpu(a), meanCpu(b)];
+      return from === null || to === null ? [] : [{ ratio: to / from, us: to - from }];
+    });
+    const us = middleOf(cpu.map((one) => one.us));
+    const costs = cpu.length === 0 ? "-" : `${show(middleOf(cpu.map((one) => one.ratio)))}, ${us.middle.toFixed(1)} us`;
+    console.log(`${name.padEnd(25)}${String(rounds.length).padEnd(8)}${show(rate).padEnd(26)}${costs}`);
+  }
+  const holed = found.get("black-holed");
+  if (holed === undefined) return true;
+  const { middle, low, high } = middleOf(
+    holed.map(({ plain: a, other: b }) => (b[0].rate + b[1].rate) / (a[0].rate + a[1].rate)),
   );
-  return isMet;
+  const least = 1 - ALLOWED_LOSS;
+  const verdict =
+    low >= least
+      ? "within"
+      : high < least
+        ? "MORE than"
+        : `${middle >= least ? "within" : "more than"}, as far as this run can see,`;
+  console.log(
+    `a collector that never answers costs ${((1 - middle) * 100).toFixed(1)} %, ${verdict} ${ALLOWED_LOSS * 100} %`,
+  );
+  return high >= least;
 }
 
-/** Whoever always came behind the same other one would inherit its caches and its queues. */
-function shuffled<T>(items: readonly T[]): T[] {
-  const places = items.map((item) => ({ item, place: Math.random() }));
-  return places.toSorted((a, b) => a.place - b.place).map(({ item }) => item);
+function meanCpu([first, second]: readonly [Slice, Slice]): number | null {
+  return first.cpuUs === null || second.cpuUs === null ? null : (first.cpuUs + second.cpuUs) / 2;
 }
 
-function quantile(values: readonly number[], share: number): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const place = (sorted.length - 1) * share;
-  const low = sorted[Math.floor(place)] ?? 0;
-  return low + ((sorted[Math.ceil(place)] ?? 0) - low) * (place % 1);
-}
-
-function cpuTicks(pid: number): number | null {
+/** Of all threads of a process. */
+function cpuNs(pid: number): number | null {
   try {
-    const fields = readFileSync(`/proc/${pid}/stat`, "utf8")
-      .replace(/^.*\) /s, "")
-      .split(" ");
-    return Number(fields[11]) + Number(fields[12]);
+    const threads = readdirSync(`/proc/${pid}/task`);
+    const spent = threads.map((thread) =>
+      Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, "utf8").split(" ")[0]),
+    );
+    return spent.reduce((sum, ns) => sum + ns, 0);
   } catch {
     return null;
   }
@@ -207,3 +228,6 @@ async function openHole(): Promise<number> {
     server.listen(0, "127.0.0.1", () => resolve((server.address() as AddressInfo).port));
   });
 }
+
+if (isMainThread) await main();
+else serveTraces();

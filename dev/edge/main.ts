@@ -8,6 +8,7 @@ import { activatedSockets } from "./activation.ts";
 import { buildWorker } from "./build.ts";
 import { edgeCommand, readGiven } from "./command.ts";
 import { type RunningEdge, startEdge } from "./run.ts";
+import { feedWatchdog } from "./watchdog.ts";
 
 const program = edgeCommand(process.env);
 const read = readCommand(program, process.argv, () => readGiven(program));
@@ -100,6 +101,8 @@ try {
   const redirect = edge.redirectPort === null ? "" : `, redirect on port ${edge.redirectPort}`;
   console.log(`edge listening on ${edge.url}${redirect}`);
   systemd?.send(["READY=1", `STATUS=listening on ${edge.url}`]);
+  const { isAlive } = edge;
+  if (systemd !== null) feedWatchdog(process.env, isAlive, (assignments) => systemd.send(assignments));
   process.send?.({ ready: true, port: edge.port, pid: edge.pid, redirectPort: edge.redirectPort });
 } catch (error) {
   fail((error as Error).message);

@@ -39,6 +39,8 @@ export interface RunningEdge {
   readonly pid: number;
   /** Resolves when workerd ends, whoever ended it. */
   readonly exited: Promise<number | null>;
+  /** Whether the Worker answers. */
+  isAlive(): Promise<boolean>;
   /** Looks for a renewed certificate now. */
   reload(): Promise<void>;
   /** Takes nothing new; answers in flight have `drainMs` to finish. */
@@ -63,6 +65,7 @@ export async function startEdge(options: EdgeOptions): Promise<RunningEdge> {
       redirectPort: null,
       pid: workerd.process.pid ?? 0,
       exited: workerd.exited,
+      isAlive: () => workerd.isAlive(),
       reload: async () => {},
       stop: (drainMs) => (drainMs === 0 ? workerd.stop() : leave(workerd, drainMs, log)),
     };
@@ -103,6 +106,7 @@ export async function startEdge(options: EdgeOptions): Promise<RunningEdge> {
       redirectPort: redirect?.port ?? null,
       pid: workerd.process.pid ?? 0,
       exited: workerd.exited,
+      isAlive: () => workerd.isAlive(),
       reload: async () => watch?.reload(),
       async stop(drainMs) {
         watch?.stop();

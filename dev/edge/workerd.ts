@@ -1,7 +1,7 @@
 // One workerd process that runs the bundle: its configuration, its start, its end.
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdir, writeFile } from "node:fs/promises";
-import { request } from "node:http";
+import { type IncomingMessage, request } from "node:http";
 import { join, relative, resolve } from "node:path";
 import { json } from "node:stream/consumers";
 import type { Look } from "../../edge/leaving.ts";
@@ -36,6 +36,8 @@ export interface Workerd {
   readonly process: ChildProcess;
   /** Resolves with the exit code, or null if a signal ended it. */
   readonly exited: Promise<number | null>;
+  /** Whether the Worker answers. */
+  isAlive(): Promise<boolean>;
   /** From the first call on nothing new begins; rejects where workerd does not answer. */
   look(): Promise<Look>;
   /** @param withinMs what is left after it is cut. */
@@ -86,6 +88,7 @@ export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
     port: started,
     process: child,
     exited,
+    isAlive: () => isAlive(controlPath),
     look: () => look(controlPath),
     stop: async (withinMs = KILL_AFTER_MS) => {
       if (child.exitCode !== null || child.signalCode !== null) return;
@@ -97,14 +100,27 @@ export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
   };
 }
 
-function look(socketPath: string): Promise<Look> {
+/** Of the Worker's Control. */
+function ask(socketPath: string, path: string): Promise<IncomingMessage> {
   return new Promise((done, fail) => {
-    const asked = request({ socketPath, path: "/", agent: false, timeout: LOOK_WITHIN_MS }, (answer) => {
-      json(answer).then((value) => done(value as Look), fail);
-    });
+    const asked = request({ socketPath, path, agent: false, timeout: LOOK_WITHIN_MS }, done);
     asked.on("timeout", () => asked.destroy(new Error("workerd does not answer")));
     asked.on("error", fail).end();
   });
+}
+
+async function look(socketPath: string): Promise<Look> {
+  return (await json(await ask(socketPath, "/"))) as Look;
+}
+
+async function isAlive(socketPath: string): Promise<boolean> {
+  try {
+    const answer = await ask(socketPath, "/alive");
+    answer.resume();
+    return answer.statusCode === 200;
+  } catch {
+    return false;
+  }
 }
 
 type Configured = Pick<WorkerdOptions, "listen" | "controlPath" | "settings">;

@@ -1,5 +1,6 @@
 // The edge's figures in Prometheus' text format (exposition format 0.0.4): sums over all shards. No key in any label. Pure.
 import type { HubStatus } from "../../shared/hop.ts";
+import type { PoolReport } from "../../shared/wire/messages.ts";
 
 export const METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -26,12 +27,34 @@ const by =
     return [...totals].map(([name, value]): Sample => [{ [label]: name }, value]);
   };
 
+/** Of pools as their connectors tell it, on each of their sockets: the same pool counts once. */
+const byPool = (of: (pool: PoolReport) => number) => (hubs: readonly HubStatus[]) => {
+  const pools = new Map<string, PoolReport>();
+  for (const { connector, pools: told } of hubs.flatMap((hub) => hub.links))
+    for (const pool of told) pools.set(`${connector} ${pool.model}`, pool);
+  const totals = new Map<string, number>();
+  for (const pool of pools.values()) totals.set(pool.model, (totals.get(pool.model) ?? 0) + of(pool));
+  return [...totals].map(([model, value]): Sample => [{ model }, value]);
+};
+
 export const METRICS: readonly Metric[] = [
   {
     name: "heartcode_edge_sockets",
     type: "gauge",
     help: "Uplink sockets that may take an exchange, by shard.",
     samples: (hubs) => hubs.map((hub, shard) => [{ shard }, hub.links.filter((link) => link.live).length]),
+  },
+  {
+    name: "heartcode_edge_slots",
+    type: "gauge",
+    help: "Requests that the healthy engines of all connectors can run at once, by pool.",
+    samples: byPool((pool) => pool.slots),
+  },
+  {
+    name: "heartcode_edge_queue_depth",
+    type: "gauge",
+    help: "Requests that wait at the connectors for a slot, by pool.",
+    samples: byPool((pool) => pool.queued),
   },
   {
     name: "heartcode_edge_exchanges_running",

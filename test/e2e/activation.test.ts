@@ -1,12 +1,12 @@
 // The edge on ports that systemd has opened, as its unit starts it: with systemd's own tool, which does what the socket unit does.
 import { spawnSync } from "node:child_process";
 import { mkdtemp, readFile, readlink, rm, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { getCACertificates, setDefaultCACertificates } from "node:tls";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Child, Crew } from "../../dev/crew.ts";
+import { freePort } from "../support/behind-proxy.ts";
 import { makeCertificate } from "../support/certificate.ts";
 import { CAN_NOTIFY, NotifySocket } from "../support/notify-socket.ts";
 import { until } from "../support/stack.ts";
@@ -16,13 +16,7 @@ const isInstalled = spawnSync("systemd-socket-activate", ["--version"]).error ==
 /** A network namespace without a network, which is the unit's PrivateNetwork. Needs root. */
 const alone = spawnSync("unshare", ["-n", "true"]).status === 0 ? ["unshare", "-n"] : [];
 
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
-  const { port } = server.address() as { port: number };
-  await new Promise((done) => server.close(done));
-  return port;
-}
+const WATCHDOG_MS = 3_000;
 
 const skipped = isInstalled ? "" : " (skipped: systemd-socket-activate or systemd-notify is not installed)";
 describe.skipIf(!isInstalled)(`sockets of systemd${skipped}`, () => {
@@ -46,6 +40,7 @@ describe.skipIf(!isInstalled)(`sockets of systemd${skipped}`, () => {
       command: "systemd-socket-activate",
       args: [
         ...["-l", `127.0.0.1:${port}`, "-l", `127.0.0.1:${redirectPort}`, "-E", `NOTIFY_SOCKET=${init.path}`],
+        ...["-E", `WATCHDOG_USEC=${WATCHDOG_MS * 1000}`],
         ...[...alone, process.execPath, EDGE, "--port", "443", "--redirect-port", "80"],
         ...["--tls-cert", cert, "--tls-key", key, "--state", join(directory, "state"), "--env-file", settings],
       ],
@@ -74,6 +69,20 @@ describe.skipIf(!isInstalled)(`sockets of systemd${skipped}`, () => {
 
   test.skipIf(alone.length === 0)("it serves without a network of its own", async () => {
     expect(await readlink(`/proc/${edge.pid}/ns/net`)).not.toBe(await readlink("/proc/self/ns/net"));
+  });
+
+  test("WATCHDOG is heard while the Worker answers, and not while workerd stands still", async () => {
+    const heard = () => init.all("WATCHDOG").length;
+    const before = heard();
+    await until(() => heard() > before + 1);
+    const { stdout } = spawnSync("pgrep", ["-P", String(edge.pid), "workerd"], { encoding: "utf8" });
+    const workerd = Number(stdout);
+    process.kill(workerd, "SIGSTOP");
+    const stoppedAt = Date.now();
+    await until(() => Date.now() - Math.max(stoppedAt, init.lastAt("WATCHDOG")) > WATCHDOG_MS);
+    expect(init.lastAt("WATCHDOG") - stoppedAt).toBeLessThan(WATCHDOG_MS / 2);
+    process.kill(workerd, "SIGCONT");
+    await until(() => init.lastAt("WATCHDOG") > stoppedAt + WATCHDOG_MS);
   });
 
   test("SIGTERM ends it with 0, and systemd hears of it", async () => {

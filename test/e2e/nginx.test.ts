@@ -2,7 +2,6 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { request } from "node:http";
-import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { getCACertificates, setDefaultCACertificates } from "node:tls";
@@ -11,6 +10,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Crew } from "../../dev/crew.ts";
 import { type Stack, startStack } from "../../dev/start/stack.ts";
 import { SHIELD_LIMIT } from "../../edge/gate/shield.ts";
+import { behindProxy, canConnect, freePort, smallChat } from "../support/behind-proxy.ts";
 import { makeCertificate } from "../support/certificate.ts";
 import { Engines, until } from "../support/stack.ts";
 
@@ -35,14 +35,6 @@ let url: string;
 let plainUrl: string;
 let engines: Engines;
 let client: OpenAI;
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
-  const { port } = server.address() as { port: number };
-  await new Promise((done) => server.close(done));
-  return port;
-}
 
 /** The project's file with the addresses of this test, inside the least that nginx needs around it. */
 async function nginxConfig(ports: { plain: number; tls: number; edge: number }): Promise<string> {
@@ -103,59 +95,7 @@ describe.skipIf(!isInstalled())("behind nginx", () => {
     await rm(directory, { recursive: true, force: true });
   });
 
-  const chat = (tokens: number) => ({
-    model: "heartcode-default",
-    max_tokens: tokens,
-    messages: [{ role: "user" as const, content: "hi" }],
-  });
-
-  test("the SDK gets its answers, whole and streamed, and the connector its socket", async () => {
-    expect((await client.chat.completions.create(chat(5))).usage?.completion_tokens).toBe(5);
-    let chunks = 0;
-    for await (const _ of await client.chat.completions.create({ ...chat(20), stream: true })) chunks += 1;
-    expect(chunks).toBeGreaterThan(20);
-  });
-
-  test("no token is held back, and a client that leaves frees its engine", async () => {
-    const aborter = new AbortController();
-    const parts = await client.chat.completions.create({ ...chat(5_000), stream: true }, { signal: aborter.signal });
-    let seen = 0;
-    for await (const _ of parts) {
-      seen += 1;
-      if (seen === 3) break;
-    }
-    expect(await engines.sum("completion_tokens_total")).toBeLessThan(1_000);
-    await until(async () => (await engines.sum("slots_busy")) === 0);
-  });
-
-  test("a client that leaves before the first token frees its engine", async () => {
-    await engines.fault({ hang_before_head: true }, stack.chatPorts);
-    const aborter = new AbortController();
-    const asked = client.chat.completions.create({ ...chat(5), stream: true }, { signal: aborter.signal });
-    const refused = expect(asked).rejects.toThrow();
-    await until(async () => (await engines.sum("slots_busy")) === 1);
-    aborter.abort();
-    await refused;
-    await until(async () => (await engines.sum("slots_busy")) === 0);
-    await engines.fault({}, stack.chatPorts);
-  });
-
-  test("a body over the edge's limit gets the edge's error, and not a page of nginx", async () => {
-    const response = await fetch(`${url}/v1/chat/completions`, {
-      method: "POST",
-      headers: { authorization: "Bearer hc-sk-demo-admin", "content-type": "application/json" },
-      body: `{"model":"heartcode-default","messages":[{"role":"user","content":"${"x".repeat(8_500_000)}"}]}`,
-    });
-    expect(response.status).toBe(413);
-    expect(await response.json()).toMatchObject({ error: { code: "request_too_large" } });
-  });
-
-  test("plain HTTP is sent to https, and /admin is for operators of this machine", async () => {
-    const response = await fetch(`${plainUrl}/v1/models`, { redirect: "manual" });
-    expect(response.status).toBe(308);
-    expect(response.headers.get("location")).toBe("https://localhost/v1/models");
-    expect((await fetch(`${url}/admin/status`)).status).toBe(401);
-  });
+  behindProxy(() => ({ url, plainUrl, engines, client, chatPorts: stack.chatPorts }));
 
   /** A made-up key, and the status that it gets. */
   const failedKey = (base: string, key: number, options: { localAddress?: string; forwarded?: string } = {}) =>
@@ -187,19 +127,8 @@ describe.skipIf(!isInstalled())("behind nginx", () => {
     expect(await failedKey(direct, 102, { forwarded: "203.0.113.7", localAddress: "127.0.0.2" })).toBe(401);
   });
 
-  test("nginx drops the address that a client claims", async () => {
-    const claim = (key: number, claimed: string) =>
-      fetch(`${url}/v1/models`, {
-        headers: { authorization: `Bearer hc-sk-claimed-${key}`, "x-forwarded-for": claimed },
-      });
-    for (let key = 0; key < SHIELD_LIMIT; key += 1) expect((await claim(key, `10.8.8.${key}`)).status).toBe(401);
-    expect((await claim(100, "10.8.9.1")).status).toBe(429);
-    // A key that is good passes the shield of its address.
-    expect((await client.models.list()).data.length).toBeGreaterThan(2);
-  });
-
   test("SIGTERM waits for the stream, a second one does not", async () => {
-    const parts = await client.chat.completions.create({ ...chat(5_000), stream: true });
+    const parts = await client.chat.completions.create({ ...smallChat(5_000), stream: true });
     const reading = (async () => {
       for await (const _ of parts);
     })();
@@ -214,13 +143,3 @@ describe.skipIf(!isInstalled())("behind nginx", () => {
     await cut;
   });
 });
-
-function canConnect(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(port, "127.0.0.1", () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.on("error", () => resolve(false));
-  });
-}

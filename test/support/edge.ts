@@ -43,7 +43,7 @@ export function useEdge(settings: Record<string, string> = {}): () => TestEdge {
     const child = crew.start({
       name: "edge",
       command: process.execPath,
-      args: [EDGE, "--port", "0", "--state", join(directory, "state"), "--connector-keys", file],
+      args: [EDGE, "--port", "0", "--state", join(directory, "state"), "--connector-keys", file, "--drain", "0"],
       env: { ...process.env, AUTH_MODE: "master-key", MASTER_KEY, ADMIN_TOKEN: "test-admin-token", ...settings },
       ipc: true,
     });

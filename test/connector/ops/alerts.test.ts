@@ -6,6 +6,7 @@ import { describe, expect, test } from "vitest";
 import { parse } from "yaml";
 import { z } from "zod";
 import { Metrics } from "../../../connector/ops/metrics.ts";
+import { METRICS } from "../../../edge/admin/metrics.ts";
 import { picture } from "./picture.ts";
 
 const ROOT = resolve(import.meta.dirname, "../../..");
@@ -22,7 +23,7 @@ const Rule = z.strictObject({
 const Rules = z.strictObject({ groups: z.array(z.strictObject({ name: z.string(), rules: z.array(Rule) })).min(1) });
 
 /** Names as Prometheus stores them, and the names in the exposition. */
-const text = await new Metrics("test").text(picture());
+const text = await new Metrics("test", () => 0).text(picture());
 const described = [...text.matchAll(/^# TYPE (heartcode_connector_\w+) (\w+)$/gm)].map(([, name, type]) => ({
   name: name!,
   type: type!,
@@ -63,5 +64,16 @@ describe("the manual", () => {
     expect(described.length).toBeGreaterThan(20);
     const told = new Set([...MANUAL.matchAll(/^\| `(heartcode_connector_\w+)`/gm)].map(([, name]) => name!));
     expect([...told].sort()).toEqual(described.map(({ name }) => name).sort());
+  });
+
+  test("explains every metric of the edge, and none that is not there", () => {
+    const told = new Set([...MANUAL.matchAll(/^\| `(heartcode_edge_\w+)`/gm)].map(([, name]) => name!));
+    expect([...told].sort()).toEqual(METRICS.map(({ name }) => name).sort());
+  });
+
+  test("says of each what to do when it moves", () => {
+    const rows = [...MANUAL.matchAll(/^\| `(heartcode_\w+)` \|([^|]*)\|([^|]*)\|$/gm)];
+    expect(rows).toHaveLength(described.length + METRICS.length);
+    expect(rows.filter(([, , what, todo]) => what!.trim().length < 5 || todo!.trim().length < 15)).toEqual([]);
   });
 });

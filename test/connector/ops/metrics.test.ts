@@ -54,7 +54,7 @@ const SFW = 'model="heartcode-chat-sfw"';
 
 describe("metrics", () => {
   test("count an exchange once, when it has ended", async () => {
-    const metrics = new Metrics("test/1");
+    const metrics = new Metrics("test/1", () => 0);
     metrics.ended(run(), end(), 3_000);
     const samples = await read(metrics);
     const name = (rest: string) => `heartcode_connector_${rest}`;
@@ -69,7 +69,7 @@ describe("metrics", () => {
   });
 
   test("count a lookup apart, a failure by its code, and a withdrawn run not at all", async () => {
-    const metrics = new Metrics("test/1");
+    const metrics = new Metrics("test/1", () => 0);
     metrics.ended(run({}, "backend"), end({ usage: null }), 1_050);
     metrics.ended(run({ status: 502 }, "backend"), end({ usage: null }), 1_000);
     metrics.ended(run(), end({ outcome: "failed", failure: { code: "upstream_error" } }), 2_000);
@@ -85,7 +85,7 @@ describe("metrics", () => {
   });
 
   test("read the rest off the picture of the very scrape", async () => {
-    const metrics = new Metrics("test/1");
+    const metrics = new Metrics("test/1", () => 0);
     await read(metrics, picture({ shards: 9 }));
     const samples = await read(metrics);
     const expected: [string, number][] = [
@@ -106,8 +106,16 @@ describe("metrics", () => {
       expect([name, samples.get(`heartcode_connector_${name}`)]).toEqual([name, value]);
   });
 
+  test("count the lines that the log has dropped", async () => {
+    let lines = 3;
+    const metrics = new Metrics("test/1", () => lines);
+    expect((await read(metrics)).get("heartcode_connector_log_lines_dropped_total")).toBe(3);
+    lines = 5;
+    expect((await read(metrics)).get("heartcode_connector_log_lines_dropped_total")).toBe(5);
+  });
+
   test("name no key, no tenant, no request and no address", async () => {
-    const metrics = new Metrics("test/1");
+    const metrics = new Metrics("test/1", () => 0);
     metrics.ended(run(), end(), 3_000);
     const text = await metrics.text(picture());
     expect(text).not.toMatch(/tenant-of|req_secret|127\.0\.0\.1|premium/);
@@ -117,7 +125,7 @@ describe("metrics", () => {
   test.skipIf(promtool.error !== undefined)(
     "pass promtool's check (skipped where promtool is not installed)",
     async () => {
-      const metrics = new Metrics("test/1");
+      const metrics = new Metrics("test/1", () => 0);
       metrics.ended(run(), end(), 3_000);
       metrics.ended(run({}, "backend"), end(), 3_000);
       const text = await metrics.text(picture());
