@@ -131,3 +131,52 @@ describe("a block of commands", () => {
     expect([run.length, cloudflare.length, elsewhere.length].every((count) => count > 0)).toBe(true);
   });
 });
+
+describe("the monthly cost of docs/deploy-cloudflare.md", () => {
+  const text = readFile(join(ROOT, "docs/deploy-cloudflare.md"), "utf8");
+  const MONTH_S = 30 * 86_400;
+  /** $ for each million. */
+  const REQUEST = 0.15;
+  const dollars = (amount: number) => amount.toFixed(2);
+  const duration = ((2 * 0.128 * MONTH_S - 400_000) / 1e6) * 12.5;
+
+  test("adds up", async () => {
+    const page = await text;
+    expect(page).toContain(`263,552 GB-s × $12.50/M = **$${dollars(duration)}**`);
+    const messages = (100 * 50 * MONTH_S) / 20 / 1e6;
+    expect(page).toContain(`(${messages} − 1) × $0.15 = **$${dollars((messages - 1) * REQUEST)}**`);
+    expect(page).toContain(`(${messages / 10} − 1) × $0.15 = **$${dollars((messages / 10 - 1) * REQUEST)}**`);
+  });
+
+  test("of the example adds up, once and ten times", async () => {
+    const page = await text;
+    expect(page).toContain(`= ${((1e6 * 300) / 50 / MONTH_S).toFixed(1)} streams at once`);
+    const messages = (304 / 20) * REQUEST;
+    expect(page).toContain(`${304 / 20} M requests × $0.15 | ${dollars(messages)} |`);
+    expect(page).toContain(`| **sum** | | **${dollars(5 + messages + duration)}** |`);
+    const calls = 9 * REQUEST;
+    const cpu = 70 * 0.02;
+    const tenfold = (share: number) => 5 + duration + calls + cpu + ((3_000 / share + 40) / 20) * REQUEST;
+    expect(page).toContain(`= $${dollars(10 * messages)}, hub requests (10 − 1) M × $0.15 = $${dollars(calls)}`);
+    expect(page).toContain(`(100 − 30) M ms × $0.02 = $${dollars(cpu)}`);
+    expect(page).toContain(
+      `**$${dollars(tenfold(1))}** at most; with two tokens in a message about $${tenfold(2).toFixed(0)}.`,
+    );
+  });
+});
+
+describe("docs/migrating-from-litellm.md", () => {
+  test("has every model and every tier", async () => {
+    const page = await readFile(join(ROOT, "docs/migrating-from-litellm.md"), "utf8");
+    for (const { id, internal } of PUBLIC_MODELS) {
+      const row = page
+        .split("\n")
+        .find((line) => line.startsWith("|") && line.includes(`\`${id}\``) && line.includes("192.168"));
+      expect(row, id).toContain(`| \`${internal}\` |`);
+    }
+    for (const [tier, { rpm, tpm, tokensPerDay }] of Object.entries(DEFAULT_TIERS)) {
+      const cells = [rpm, tpm, tokensPerDay].map((value) => value.toLocaleString("en-US"));
+      expect(page).toContain(`| ${tier} | ${cells.join(" | ")} |`);
+    }
+  });
+});
