@@ -126,7 +126,7 @@ describe("the manual, followed to the letter,", () => {
 
   test("installs an edge with a certificate of its own CA, and starts it", async () => {
     await follow("Install");
-    await copyFile(join(root, "site/src/onprem-1.jwk"), join(root, "edge/opt/heartcode/onprem-1.jwk"));
+    await copyFile(join(root, "site/src/onprem-1.jwk"), join(root, "edge/opt/heartcode-edge/onprem-1.jwk"));
     await follow("Public keys");
     await follow("A certificate of your own");
     await edit(etc("edge", "edge.env"), [
@@ -158,7 +158,7 @@ describe("the manual, followed to the letter,", () => {
   test("makes a new key, and changes over once the edge knows both", async () => {
     await follow("Keys and rotation");
     const edge = machines.get("edge")!;
-    await copyFile(join(root, "site/src/onprem-1-new.jwk"), join(root, "edge/opt/heartcode/onprem-1-new.jwk"));
+    await copyFile(join(root, "site/src/onprem-1-new.jwk"), join(root, "edge/opt/heartcode-edge/onprem-1-new.jwk"));
     await edge.run({ text: "cat onprem-1-new.jwk >> /etc/heartcode/connectors.json", runs: false }, READY);
     await edge.interrupt();
     expect(await follow("Start")).toContain('{"status":"ok"}');
