@@ -25,6 +25,7 @@ describe("a command of the manual", () => {
     "curl https://edge.example.com/health",
     "curl -sS http://192.168.0.145:8080/health",
     "ping 192.168.0.145",
+    "cat $(curl -s http://192.168.0.145:8080/health)",
   ])("is not run where it would leave this machine: %s", async (command) => {
     await expect(stays(command)).rejects.toThrow("this command is not run by a test, because");
   });
