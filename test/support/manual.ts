@@ -83,7 +83,7 @@ export function commandsOf({ text }: Pick<Fence, "text">): ManualCommand[] {
 
 /** These read the files that they are given, and dial nobody. */
 const READS =
-  /^(npm (ci|run (build|check\S*))\b|(npm run connector --|node \S*connector\.mjs) (validate|keygen|service)\b|(install|cat|cp|cd|export|set|openssl req)\b)/;
+  /^(npm run (build|check\S*)\b|(npm run connector --|node \S*connector\.mjs) (validate|keygen|service)\b|(install|cat|cp|cd|export|set|openssl req)\b)/;
 const IS_HERE = /^(127(\.\d+){3}|localhost|0\.0\.0\.0|\[::1?\])$/;
 
 /** @returns hosts in addresses, and bare IPv4 addresses, that are not this machine. */
@@ -107,6 +107,7 @@ export async function assertStaysHere(command: string, read: (path: string) => P
   for (const part of command.split(/&&|\|\||;|\|/).map((one) => one.trim())) {
     const [stranger] = strangersIn(part);
     if (stranger !== undefined) refuse(`it names ${stranger}`);
+    if (/\b(npm (ci|i|install)|npx wrangler)\b/.test(part)) refuse("it asks a registry or Cloudflare");
     if (READS.test(part)) continue;
     for (const word of part.split(/[\s="']+/).filter((one) => /\.(ya?ml|env|json|conf)$/.test(one))) {
       if (/(^|\/)config\/(cloud|local)\//.test(word)) refuse(`${word} is of a real site`);

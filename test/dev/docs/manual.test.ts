@@ -25,6 +25,8 @@ describe("a command of the manual", () => {
     "curl https://edge.example.com/health",
     "curl -sS http://192.168.0.145:8080/health",
     "ping 192.168.0.145",
+    "npm ci && npm run build",
+    "npx wrangler deploy",
     "cat $(curl -s http://192.168.0.145:8080/health)",
   ])("is not run where it would leave this machine: %s", async (command) => {
     await expect(stays(command)).rejects.toThrow("this command is not run by a test, because");
@@ -32,7 +34,7 @@ describe("a command of the manual", () => {
 
   test.each([
     "npm run connector -- validate --config config/cloud/connector.yaml --model heartcode-default",
-    "npm ci && npm run build",
+    "ln -s /work/node_modules node_modules && npm run build",
     "install -m 0644 config/cloud/connector.yaml /etc/heartcode/connector.yaml",
     "node connector.mjs service --config /etc/heartcode/connector.yaml",
     "node connector.mjs doctor --config /tmp/here.yaml",
