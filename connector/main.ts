@@ -138,7 +138,7 @@ command("service", "prints the systemd unit of the connector, or of a self-hoste
   .option("--redirect-port <port>", "with --edge and TLS: plain HTTP that sends everybody to https")
   .option("--acme-webroot <folder>", "with --edge: answers ACME challenges from here on that port")
   .option("--env-file <file>", "with --edge: its settings and secrets", "/etc/heartcode/edge.env")
-  .option("--connector-keys <file>", "with --edge: JWK set of the connectors", "/etc/heartcode/connector-keys.json")
+  .option("--connector-keys <file>", "with --edge: public keys of the connectors", "/etc/heartcode/connectors.json")
   .addOption(new Option("--install", "writes the unit; never over one that says something else").conflicts("uninstall"))
   .option("--uninstall", "removes what --install has written")
   .option("--replace", "with --install: over one that says something else")

@@ -14,17 +14,27 @@ const Key = z.looseObject({
 });
 export type ConnectorKey = z.infer<typeof Key>;
 
-/** A JWK set, or a single JWK. */
+/** A JWK set, a single JWK, or one on each line. */
 const KeySet = z.union([z.object({ keys: z.array(Key) }).transform((set) => set.keys), Key.transform((key) => [key])]);
 
 const json = z.string().transform((text, context): unknown => {
   try {
-    return text === "" ? { keys: [] } : JSON.parse(text);
+    return text.trim() === "" ? { keys: [] } : (readJson(text) ?? { keys: text.trim().split("\n").map(readLine) });
   } catch {
     context.addIssue({ code: "custom", message: "is not JSON" });
     return z.NEVER;
   }
 });
+
+function readJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+const readLine = (line: string): unknown => JSON.parse(line);
 
 /** An address with the length of its prefix. */
 export type Network = readonly [ipaddr.IPv4 | ipaddr.IPv6, number];

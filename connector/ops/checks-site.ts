@@ -1,5 +1,7 @@
 // What doctor looks at on the site's own side: the backend that knows the keys, and each engine of each pool.
 import { randomBytes } from "node:crypto";
+import { request as requestPlain } from "node:http";
+import { request as requestSecure } from "node:https";
 import { z } from "zod";
 import type { PoolKind } from "../../shared/openai.ts";
 import type { Config } from "../config.ts";
@@ -133,22 +135,28 @@ async function modelsOf(url: string): Promise<string[]> {
   return (List.safeParse(readJson(answer.text)).data?.data ?? []).map(({ id }) => id);
 }
 
-/** @returns why there was no answer, or the answer. */
-async function ask(url: string, body: object | null, ms: number): Promise<{ status: number; text: string } | string> {
-  try {
-    const post = { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) };
-    const response = await fetch(url, {
-      ...(body === null ? {} : post),
-      signal: AbortSignal.timeout(ms),
-      redirect: "manual",
+/**
+ * Not by fetch, which refuses some ports that engines may well have.
+ * @returns why there was no answer, or the answer.
+ */
+function ask(url: string, body: object | null, ms: number): Promise<{ status: number; text: string } | string> {
+  return new Promise((resolve) => {
+    const send = url.startsWith("https:") ? requestSecure : requestPlain;
+    const post = { method: "POST", headers: { "content-type": "application/json" } };
+    const signal = AbortSignal.timeout(ms);
+    const request = send(url, { ...(body === null ? {} : post), agent: false, signal }, (response) => {
+      let text = "";
+      response.setEncoding("utf8").on("data", (piece: string) => {
+        text += piece;
+      });
+      response.on("end", () => resolve({ status: response.statusCode ?? 0, text }));
+      response.on("error", failed);
     });
-    return { status: response.status, text: await response.text() };
-  } catch (error) {
-    if (error instanceof Error && error.name === "TimeoutError") return `no answer within ${span(ms)}`;
-    const cause = error instanceof Error ? error.cause : undefined;
-    if (cause instanceof Error) return "code" in cause && cause.code !== undefined ? String(cause.code) : cause.message;
-    return String(error);
-  }
+    const failed = (error: Error): void =>
+      resolve(signal.aborted ? `no answer within ${span(ms)}` : "code" in error ? String(error.code) : error.message);
+    request.on("error", failed);
+    request.end(body === null ? undefined : JSON.stringify(body));
+  });
 }
 
 function readJson(text: string): unknown {

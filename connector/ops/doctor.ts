@@ -31,7 +31,7 @@ export function examine({ config, hands, wantsAnswers, clock }: DoctorOptions): 
     needs: [],
     run: async () => ({
       verdict: "PASS",
-      detail: `${config.edge.id}, ${pools.length} pools, ${pools.flatMap((pool) => pool.upstreams).length} upstreams`,
+      detail: `${config.edge.id}; pools: ${pools.length}, upstreams: ${pools.flatMap((pool) => pool.upstreams).length}`,
     }),
   };
   const checks = [

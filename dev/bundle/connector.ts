@@ -1,4 +1,4 @@
-// The connector as one file: dist/connector.mjs needs Node 22 or newer beside it, and nothing else.
+// The connector as one file: dist/connector.mjs needs Node 22.19 or newer beside it (undici does), and nothing else.
 import { stat } from "node:fs/promises";
 import { resolve } from "node:path";
 import { build } from "esbuild";
@@ -8,8 +8,9 @@ const ROOT = resolve(import.meta.dirname, "../..");
 /** Some of what is bundled is CommonJS and asks for Node's own modules when it runs. */
 const BANNER = `#!/usr/bin/env node
 import { createRequire as createRequireOfBundle } from "node:module";
-if (Number(process.versions.node.split(".")[0]) < 22) {
-  console.error("connector: Node " + process.versions.node + " is too old, 22 or newer is needed");
+const [majorOfNode, minorOfNode] = process.versions.node.split(".").map(Number);
+if (majorOfNode < 22 || (majorOfNode === 22 && minorOfNode < 19)) {
+  console.error("connector: Node " + process.versions.node + " is too old, 22.19 or newer is needed");
   process.exit(2);
 }
 const require = createRequireOfBundle(import.meta.url);`;
@@ -23,7 +24,7 @@ export async function bundleConnector(folder: string): Promise<string> {
     outfile,
     bundle: true,
     platform: "node",
-    target: "node22",
+    target: "node22.19",
     format: "esm",
     banner: { js: BANNER },
     // Native helpers of ws, which does without them.

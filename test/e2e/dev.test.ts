@@ -99,6 +99,20 @@ describe("npm run dev", () => {
     expect(await response.json()).toMatchObject({ error: { message: "That is no key." } });
   });
 
+  test("takes less than two seconds for it, where the machine has time", async () => {
+    const took = (part: string) =>
+      [...out.matchAll(new RegExp(`${part} reloaded in (\\d+) ms`, "g"))].map(([, ms]) => Number(ms));
+    for (const part of ["edge", "connector"]) {
+      for (const word of ["one", "other"]) {
+        const before = took(part).length;
+        await change(`${part}/${part === "edge" ? "app" : "main"}.ts`, "// The", `// The ${word}`);
+        await until(() => took(part).length > before);
+      }
+      expect(took(part).length).toBeGreaterThan(2);
+      expect(Math.min(...took(part))).toBeLessThan(2_000);
+    }
+  });
+
   test("leaves nothing running", async () => {
     const exited = new Promise((done) => child.once("exit", done));
     child.kill("SIGINT");

@@ -1,15 +1,16 @@
-// The examples of docs/api.md, taken from the page and run as a reader would run them.
+// The examples of docs/api.md, taken from the page and run as a reader would run them; and of every other command of the
+// documentation, what runs it.
 import { execFile, spawnSync } from "node:child_process";
 import { mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { DEFAULT_TIERS } from "../../edge/gate/tiers.ts";
 import { ENDPOINTS, PUBLIC_MODELS } from "../../shared/openai.ts";
+import { assertStaysHere, EXAMPLES as EXAMPLE_PAGES, fencesOf, PAGES, PATH, ROOT } from "../support/manual.ts";
 import { useStack } from "../support/stack.ts";
 
-const ROOT = resolve(import.meta.dirname, "../..");
 const PAGE = await readFile(join(ROOT, "docs/api.md"), "utf8");
 const BASE = "http://127.0.0.1:4000";
 const run = promisify(execFile);
@@ -68,7 +69,9 @@ describe("an example of docs/api.md", () => {
       const { command, suffix } = COMMANDS[language];
       const file = join(directory, `example-${line}.${suffix}`);
       expect(code).toContain(BASE);
-      await writeFile(file, code.replaceAll(BASE, stack().url));
+      const here = code.replaceAll(BASE, stack().url);
+      await assertStaysHere(here.replaceAll("\n", " "), async () => null);
+      await writeFile(file, here);
       const { stdout } = await run(command, [file], { cwd: directory, timeout: 30_000 });
       expect(stdout).toMatch(new RegExp(prints!));
     },
@@ -102,5 +105,78 @@ describe("the tables of docs/api.md", () => {
     const links = [...PAGE.matchAll(/\]\(([\w./-]+)\)/g)].map(([, link]) => link!);
     expect(links.length).toBeGreaterThan(0);
     for (const link of links) await expect(readFile(join(ROOT, "docs", link), "utf8")).resolves.not.toBe("");
+  });
+});
+
+describe("a block of commands", () => {
+  test("is run by a test, or marked with why not and where what it does is tested", async () => {
+    const all = (await Promise.all(PAGES.map(fencesOf))).flat();
+    const shell = all.filter(({ language }) => /^(sh|bash|console|shell)$/.test(language));
+    expect(shell.length).toBeGreaterThan(20);
+    const where = (fence: (typeof all)[number]) => `${fence.page}:${fence.line}`;
+    const run = shell.filter(({ mark }) => mark === null);
+    const unknown = run.filter(
+      ({ page, section }) =>
+        !EXAMPLE_PAGES.includes(page) && !PATH.some((one) => one.page === page && one.section === section),
+    );
+    expect(unknown.map(where)).toEqual([]);
+    const cloudflare = shell.filter(({ mark }) => mark === "cloudflare");
+    expect(cloudflare.every(({ text }) => text.split("\n").every((line) => /^npx wrangler /.test(line)))).toBe(true);
+    const elsewhere = shell.filter(({ mark }) => mark !== null && mark !== "cloudflare");
+    for (const fence of elsewhere) {
+      const file = /^host=(\S+)$/.exec(fence.mark!)?.[1];
+      expect(file, where(fence)).toBeDefined();
+      await expect(readFile(join(ROOT, file!), "utf8"), where(fence)).resolves.not.toBe("");
+    }
+    expect([run.length, cloudflare.length, elsewhere.length].every((count) => count > 0)).toBe(true);
+  });
+});
+
+describe("the monthly cost of docs/deploy-cloudflare.md", () => {
+  const text = readFile(join(ROOT, "docs/deploy-cloudflare.md"), "utf8");
+  const MONTH_S = 30 * 86_400;
+  /** $ for each million. */
+  const REQUEST = 0.15;
+  const dollars = (amount: number) => amount.toFixed(2);
+  const duration = ((2 * 0.128 * MONTH_S - 400_000) / 1e6) * 12.5;
+
+  test("adds up", async () => {
+    const page = await text;
+    expect(page).toContain(`263,552 GB-s × $12.50/M = **$${dollars(duration)}**`);
+    const messages = (100 * 50 * MONTH_S) / 20 / 1e6;
+    expect(page).toContain(`(${messages} − 1) × $0.15 = **$${dollars((messages - 1) * REQUEST)}**`);
+    expect(page).toContain(`(${messages / 10} − 1) × $0.15 = **$${dollars((messages / 10 - 1) * REQUEST)}**`);
+  });
+
+  test("of the example adds up, once and ten times", async () => {
+    const page = await text;
+    expect(page).toContain(`= ${((1e6 * 300) / 50 / MONTH_S).toFixed(1)} streams at once`);
+    const messages = (304 / 20) * REQUEST;
+    expect(page).toContain(`${304 / 20} M requests × $0.15 | ${dollars(messages)} |`);
+    expect(page).toContain(`| **sum** | | **${dollars(5 + messages + duration)}** |`);
+    const calls = 9 * REQUEST;
+    const cpu = 70 * 0.02;
+    const tenfold = (share: number) => 5 + duration + calls + cpu + ((3_000 / share + 40) / 20) * REQUEST;
+    expect(page).toContain(`= $${dollars(10 * messages)}, hub requests (10 − 1) M × $0.15 = $${dollars(calls)}`);
+    expect(page).toContain(`(100 − 30) M ms × $0.02 = $${dollars(cpu)}`);
+    expect(page).toContain(
+      `**$${dollars(tenfold(1))}** at most; with two tokens in a message about $${tenfold(2).toFixed(0)}.`,
+    );
+  });
+});
+
+describe("docs/migrating-from-litellm.md", () => {
+  test("has every model and every tier", async () => {
+    const page = await readFile(join(ROOT, "docs/migrating-from-litellm.md"), "utf8");
+    for (const { id, internal } of PUBLIC_MODELS) {
+      const row = page
+        .split("\n")
+        .find((line) => line.startsWith("|") && line.includes(`\`${id}\``) && line.includes("192.168"));
+      expect(row, id).toContain(`| \`${internal}\` |`);
+    }
+    for (const [tier, { rpm, tpm, tokensPerDay }] of Object.entries(DEFAULT_TIERS)) {
+      const cells = [rpm, tpm, tokensPerDay].map((value) => value.toLocaleString("en-US"));
+      expect(page).toContain(`| ${tier} | ${cells.join(" | ")} |`);
+    }
   });
 });

@@ -1,5 +1,5 @@
 // Every way in which doctor can find something wrong, provoked, and what it says to do about it.
-import { chmod, copyFile, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { chmod, copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -315,6 +315,12 @@ describe("doctor", () => {
     const { code, rows } = await doctor({ answers: true });
     expect(rows.filter(({ verdict }) => verdict === "WARN" || verdict === "FAIL")).toEqual([]);
     expect([code, rows.length]).toEqual([0, 19]);
+    // And the manual has each of them.
+    const page = await readFile(join(import.meta.dirname, "../../docs/operators-connector.md"), "utf8");
+    for (const { check } of rows) {
+      const name = check.replace(/shard \d+$/, "shard N").replace(/^\S+ http:\S+(?=: )/, "MODEL URL");
+      expect(page).toContain(`\n| \`${name}\` |`);
+    }
   });
 
   test.concurrent.each(SCENARIOS)("knows %s, and what to do", async (_what, make, [check, verdict, remedy, detail]) => {

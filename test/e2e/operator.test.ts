@@ -3,14 +3,13 @@ import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { createServer, get } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { Row } from "../../connector/ops/checks.ts";
 import type { LiveStatus } from "../../connector/ops/live.ts";
 import { connector } from "../support/connector.ts";
 import { Engines, useStack } from "../support/stack.ts";
 
-const ROOT = resolve(import.meta.dirname, "../..");
 let directory: string;
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), "heartcode-"));
@@ -239,25 +238,6 @@ describe("keygen", () => {
     expect(err).toContain("CONNECTOR_KEYS");
     expect((await connector("keygen", "--id", "onprem-7", "--out", file)).code).toBe(1);
     expect((await connector("keygen", "--id", "not an id", "--out", file)).code).toBe(2);
-  });
-});
-
-describe("the manual", () => {
-  test("knows only commands and options that are there", async () => {
-    const text = await readFile(join(ROOT, "docs/operators-connector.md"), "utf8");
-    const uses = [...text.matchAll(/(?:connector\.mjs|npm run connector --|`connector) ([a-z]+)((?: [^`\n#>]*)?)/g)];
-    expect(uses.length).toBeGreaterThan(10);
-    const wanted = new Map<string, Set<string>>();
-    for (const [, command, rest] of uses) {
-      const options = wanted.get(command!) ?? new Set();
-      for (const [option] of rest!.matchAll(/--[a-z-]+/g)) options.add(option);
-      wanted.set(command!, options);
-    }
-    for (const [command, options] of wanted) {
-      const { code, out } = await connector(command, "--help");
-      expect([command, code]).toEqual([command, 0]);
-      expect([command, [...options].filter((option) => !out.includes(option))]).toEqual([command, []]);
-    }
   });
 });
 
