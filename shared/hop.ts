@@ -18,6 +18,11 @@ export const FAILURE_HEADER = "x-heartcode-failure";
 export const AGAIN_HEADER = "x-heartcode-again";
 /** On a streamed answer: who serves it, so that it can be resumed. Whatever else a hub tells beside an answer comes with it or fails. */
 export const CONNECTOR_HEADER = "x-heartcode-connector";
+/**
+ * The status of a streamed answer on its way to the Worker; its own stands in {@link CONNECTOR_HEADER}. It is what tells a streamed
+ * answer from a whole one, in every version: to look into the headers of each would cost the runtime a tenth of a small call.
+ */
+export const STREAMED_STATUS = 299;
 
 /** Who is asking, before the gate has looked. */
 export type Credentials =
@@ -194,15 +199,19 @@ export interface Served {
   readonly status: number;
 }
 
-export function servedHeader({ connector, instance }: Omit<Served, "status">): [name: string, value: string] {
-  return [CONNECTOR_HEADER, JSON.stringify([connector, instance])];
+export function servedHeader({ connector, instance, status }: Served): [name: string, value: string] {
+  return [CONNECTOR_HEADER, JSON.stringify([connector, instance, status])];
 }
 
-/** Null for a whole answer. */
-export function readServed(answer: { status: number; headers: { get(name: string): string | null } }): Served | null {
+/** Null for a whole answer. @param isEvents an event stream was asked for: what says so costs little beside it, and is always looked at. */
+export function readServed(
+  answer: { status: number; headers: { get(name: string): string | null } },
+  isEvents: boolean,
+): Served | null {
+  if (answer.status !== STREAMED_STATUS && !isEvents) return null;
+  // An engine may have that status too.
   const value = answer.headers.get(CONNECTOR_HEADER);
   if (value === null) return null;
-  // A hub of another version may put the status here, behind one that says no more than "streamed".
   const [connector, instance, status = answer.status] = JSON.parse(value) as [string, string, number?];
   return { connector, instance, status };
 }

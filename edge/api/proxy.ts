@@ -124,7 +124,7 @@ function answer(
   resumable: Resumable,
   reopen: (from: ResumeRequest) => Promise<ReadableStream<Uint8Array> | null>,
 ): Response {
-  const served = readServed(response);
+  const served = readServed(response, exchange.dialect.stream);
   // A whole answer is ready to go: the hub has set every header.
   if (served === null) return response;
   const { connector, instance, status } = served;

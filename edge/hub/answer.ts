@@ -2,7 +2,7 @@
 // Credit follows the pull: what nobody asks for stays at the connector.
 import { ERRORS, type PublicFailure } from "../../shared/errors.ts";
 import type { HeaderPairs } from "../../shared/headers.ts";
-import { AGAIN_HEADER, FAILURE_HEADER, failureHeader, servedHeader } from "../../shared/hop.ts";
+import { AGAIN_HEADER, FAILURE_HEADER, failureHeader, STREAMED_STATUS, servedHeader } from "../../shared/hop.ts";
 import type { Head } from "../../shared/wire/messages.ts";
 import type { Exchange, Reader } from "./exchange.ts";
 
@@ -82,8 +82,9 @@ export class Answer implements Reader {
       // As an object: pairs take the runtime three times as long, and there are no two of one name.
       return new Response(bytes, { status: head.status, headers: Object.fromEntries(headers) });
     }
-    headers.push(servedHeader(exchange.owner ?? { connector: "", instance: "" }));
-    return new Response(this.#stream(exchange), { status: head.status, headers });
+    const owner = exchange.owner ?? { connector: "", instance: "" };
+    headers.push(servedHeader({ ...owner, status: head.status }));
+    return new Response(this.#stream(exchange), { status: STREAMED_STATUS, headers });
   }
 
   #stream(exchange: Exchange): ReadableStream<Uint8Array> {

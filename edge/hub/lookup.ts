@@ -1,6 +1,6 @@
 // A lookup at the backend, as an exchange like any other: a small question, and a small answer that is read to its end.
 import type { PublicFailure } from "../../shared/errors.ts";
-import { readFailure } from "../../shared/hop.ts";
+import { readFailure, readServed } from "../../shared/hop.ts";
 import { BACKEND } from "../../shared/openai.ts";
 import { Spool } from "../../shared/wire/spool.ts";
 import { Answer } from "./answer.ts";
@@ -70,5 +70,5 @@ async function readAnswer(response: Response): Promise<LookupAnswer> {
     body.set(part, at);
     at += part.byteLength;
   }
-  return { status: response.status, body };
+  return { status: readServed(response, true)?.status ?? response.status, body };
 }
