@@ -9,7 +9,7 @@ import type { Dialect, PoolReport } from "./wire/messages.ts";
 export const HOP_PREFIX = "x-heartcode-";
 /** Carries an {@link ExchangeRequest} as JSON; the body of the call is the client's body, unless it is in {@link BODY_HEADER}. */
 export const EXCHANGE_HEADER = "x-heartcode-exchange";
-/** A small body in base64: a call without a body of its own costs the runtime a fifth to a third less (workerd 1.20261023). */
+/** A small body in base64, of a call or of an answer: a call without a body of its own costs the runtime a fifth to a third less (workerd 1.20261023). */
 export const BODY_HEADER = "x-heartcode-body";
 export const HEADER_BODY_BYTES = 8 * 1024;
 /** On an answer of the hub that is not the engine's: a {@link PublicFailure} as JSON. */
@@ -19,10 +19,10 @@ export const AGAIN_HEADER = "x-heartcode-again";
 /** On a streamed answer: who serves it, so that it can be resumed. Whatever else a hub tells beside an answer comes with it or fails. */
 export const CONNECTOR_HEADER = "x-heartcode-connector";
 /**
- * The status of a streamed answer on its way to the Worker; its own stands in {@link CONNECTOR_HEADER}. It is what tells a streamed
- * answer from a whole one, in every version: to look into the headers of each would cost the runtime a tenth of a small call.
+ * On a small whole answer: its headers, as JSON. Its bytes are in {@link BODY_HEADER}, so that all of it comes with the head or not at
+ * all: a body of its own may still be held by the hub's output gate when the hub is lost, and would break on its way to the client.
  */
-export const STREAMED_STATUS = 299;
+export const WHOLE_HEADER = "x-heartcode-whole";
 
 /** Who is asking, before the gate has looked. */
 export type Credentials =
@@ -199,19 +199,36 @@ export interface Served {
   readonly status: number;
 }
 
-export function servedHeader({ connector, instance, status }: Served): [name: string, value: string] {
-  return [CONNECTOR_HEADER, JSON.stringify([connector, instance, status])];
+export function servedHeader({ connector, instance }: Omit<Served, "status">): [name: string, value: string] {
+  return [CONNECTOR_HEADER, JSON.stringify([connector, instance])];
 }
 
-/** Null for a whole answer. @param isEvents an event stream was asked for: what says so costs little beside it, and is always looked at. */
-export function readServed(
-  answer: { status: number; headers: { get(name: string): string | null } },
-  isEvents: boolean,
-): Served | null {
-  if (answer.status !== STREAMED_STATUS && !isEvents) return null;
-  // An engine may have that status too.
+/** Null for a whole answer. */
+export function readServed(answer: { status: number; headers: { get(name: string): string | null } }): Served | null {
   const value = answer.headers.get(CONNECTOR_HEADER);
   if (value === null) return null;
+  // A hub of another version may put the status here, behind one that says no more than "streamed".
   const [connector, instance, status = answer.status] = JSON.parse(value) as [string, string, number?];
   return { connector, instance, status };
+}
+
+/** A whole answer of at most {@link HEADER_BODY_BYTES}. */
+export interface WholeAnswer {
+  readonly headers: Record<string, string>;
+  /** In base64. */
+  readonly body: string;
+}
+
+export function wholeHeaders({ headers, body }: WholeAnswer): Record<string, string> {
+  return { [WHOLE_HEADER]: encodeURIComponent(JSON.stringify(headers)), [BODY_HEADER]: body };
+}
+
+/** Null for an answer that has a body of its own, or none. */
+export function readWhole(headers: { get(name: string): string | null }): WholeAnswer | null {
+  const value = headers.get(WHOLE_HEADER);
+  if (value === null) return null;
+  return {
+    headers: JSON.parse(decodeURIComponent(value)) as Record<string, string>,
+    body: headers.get(BODY_HEADER) ?? "",
+  };
 }

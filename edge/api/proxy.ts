@@ -12,6 +12,8 @@ import {
   type ResumeRequest,
   readFailure,
   readServed,
+  readWhole,
+  type Served,
 } from "../../shared/hop.ts";
 import { type Endpoint, findModel } from "../../shared/openai.ts";
 import type { Env } from "../env.ts";
@@ -78,10 +80,30 @@ export async function proxy(asked: Asked, resumable: Resumable): Promise<Respons
     },
   };
   const shard = shardOf(credentials, settings.shards);
-  const response = await call(env, shard, exchange, bytes, request.signal);
+  const { response, served } = await call(env, shard, exchange, bytes, request.signal);
   const failure = response.status < LEAST_FAILURE ? null : readFailure(response.headers);
   if (failure !== null) throw new HubFailure(failure);
-  return answer(response, exchange, resumable, (from) => reopen(env, shard, from, request.signal));
+  if (served === null) return response;
+  return answer(response, served, exchange, resumable, (from) => reopen(env, shard, from, request.signal));
+}
+
+/** A hub's answer. `served` is null where all of it is here. */
+interface Heard {
+  readonly response: Response;
+  readonly served: Served | null;
+}
+
+/** Waits for all of a whole answer: a hub that is lost behind its head is then called again. @throws Error if it is lost */
+async function heard(response: Response): Promise<Heard> {
+  const { status, headers } = response;
+  const whole = readWhole(headers);
+  if (whole !== null) {
+    const body = Uint8Array.fromBase64(whole.body);
+    return { response: new Response(body, { status, headers: whole.headers }), served: null };
+  }
+  const served = readServed(response);
+  if (served !== null || response.body === null) return { response, served };
+  return { response: new Response(await response.arrayBuffer(), { status, headers }), served };
 }
 
 /**
@@ -94,7 +116,7 @@ async function call(
   exchange: ExchangeRequest,
   body: Uint8Array,
   signal: AbortSignal,
-): Promise<Response> {
+): Promise<Heard> {
   const inHeader = body.byteLength <= HEADER_BODY_BYTES;
   const inBase64 = inHeader ? { [BODY_HEADER]: body.toBase64() } : {};
   let attempts = 0;
@@ -107,7 +129,7 @@ async function call(
     try {
       const response = await hubOf(env, shard).fetch("http://hub/", init);
       const again = response.status < LEAST_FAILURE ? null : response.headers.get(AGAIN_HEADER);
-      if (again === null) return response;
+      if (again === null) return await heard(response);
       attempts = Number(again);
     } catch (error) {
       if (signal.aborted) throw error;
@@ -120,13 +142,11 @@ async function call(
 
 function answer(
   response: Response,
+  served: Served,
   exchange: ExchangeRequest,
   resumable: Resumable,
   reopen: (from: ResumeRequest) => Promise<ReadableStream<Uint8Array> | null>,
 ): Response {
-  const served = readServed(response, exchange.dialect.stream);
-  // A whole answer is ready to go: the hub has set every header.
-  if (served === null) return response;
   const { connector, instance, status } = served;
   const headers = new Headers(response.headers);
   // What a hub says to the Worker, of any version, is not the client's.

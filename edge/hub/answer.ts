@@ -2,7 +2,14 @@
 // Credit follows the pull: what nobody asks for stays at the connector.
 import { ERRORS, type PublicFailure } from "../../shared/errors.ts";
 import type { HeaderPairs } from "../../shared/headers.ts";
-import { AGAIN_HEADER, FAILURE_HEADER, failureHeader, STREAMED_STATUS, servedHeader } from "../../shared/hop.ts";
+import {
+  AGAIN_HEADER,
+  FAILURE_HEADER,
+  failureHeader,
+  HEADER_BODY_BYTES,
+  servedHeader,
+  wholeHeaders,
+} from "../../shared/hop.ts";
 import type { Head } from "../../shared/wire/messages.ts";
 import type { Exchange, Reader } from "./exchange.ts";
 
@@ -80,11 +87,14 @@ export class Answer implements Reader {
       // A small answer that came in one message goes out in one piece: no stream, no wrapping in the Worker.
       const bytes = this.#board.take(exchange, PULL_BYTES, Date.now());
       // As an object: pairs take the runtime three times as long, and there are no two of one name.
-      return new Response(bytes, { status: head.status, headers: Object.fromEntries(headers) });
+      const whole = Object.fromEntries(headers);
+      const { status } = head;
+      if (this.#isResumed || bytes.byteLength > HEADER_BODY_BYTES)
+        return new Response(bytes, { status, headers: whole });
+      return new Response(null, { status, headers: wholeHeaders({ headers: whole, body: bytes.toBase64() }) });
     }
-    const owner = exchange.owner ?? { connector: "", instance: "" };
-    headers.push(servedHeader({ ...owner, status: head.status }));
-    return new Response(this.#stream(exchange), { status: STREAMED_STATUS, headers });
+    headers.push(servedHeader(exchange.owner ?? { connector: "", instance: "" }));
+    return new Response(this.#stream(exchange), { status: head.status, headers });
   }
 
   #stream(exchange: Exchange): ReadableStream<Uint8Array> {

@@ -1,6 +1,6 @@
 // A lookup at the backend, as an exchange like any other: a small question, and a small answer that is read to its end.
 import type { PublicFailure } from "../../shared/errors.ts";
-import { readFailure, readServed } from "../../shared/hop.ts";
+import { readFailure, readServed, readWhole } from "../../shared/hop.ts";
 import { BACKEND } from "../../shared/openai.ts";
 import { Spool } from "../../shared/wire/spool.ts";
 import { Answer } from "./answer.ts";
@@ -54,6 +54,8 @@ export async function ask(board: Switchboard, question: Question, now: number): 
 async function readAnswer(response: Response): Promise<LookupAnswer> {
   const refusal = readFailure(response.headers);
   if (refusal !== null) return { failure: refusal };
+  const whole = readWhole(response.headers);
+  if (whole !== null) return { status: response.status, body: Uint8Array.fromBase64(whole.body) };
   const chunks = new Spool();
   try {
     for await (const chunk of response.body ?? []) {
@@ -70,5 +72,5 @@ async function readAnswer(response: Response): Promise<LookupAnswer> {
     body.set(part, at);
     at += part.byteLength;
   }
-  return { status: readServed(response, true)?.status ?? response.status, body };
+  return { status: readServed(response)?.status ?? response.status, body };
 }

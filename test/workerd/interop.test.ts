@@ -2,7 +2,13 @@
 import { expect, test } from "vitest";
 import { createApp } from "../../edge/app.ts";
 import type { Env } from "../../edge/env.ts";
-import { CONNECTOR_HEADER, EXCHANGE_HEADER, type ResumeRequest } from "../../shared/hop.ts";
+import {
+  CONNECTOR_HEADER,
+  EXCHANGE_HEADER,
+  type ExchangeRequest,
+  type ResumeRequest,
+  wholeHeaders,
+} from "../../shared/hop.ts";
 
 const encoder = new TextEncoder();
 const EVENTS = ["data: 1\n\n", "data: 2\n\n", "data: [DONE]\n\n"] as const;
@@ -76,4 +82,29 @@ test("an engine's own 299 is a status like any other", async () => {
   const response = await ask(hubs(() => Response.json({ ok: true }, { status: 299 }), []));
   expect(response.status).toBe(299);
   expect(await response.json()).toEqual({ ok: true });
+});
+
+test("a whole answer comes out of the head, and nothing of the hop with it", async () => {
+  const headers = wholeHeaders({ headers: { "content-type": "application/json" }, body: btoa('{"ok":true}') });
+  const response = await ask(hubs(() => new Response(null, { status: 200, headers }), []));
+  expect(internal(response)).toEqual([]);
+  expect(response.headers.get("content-type")).toBe("application/json");
+  expect(await response.json()).toEqual({ ok: true });
+});
+
+test("a whole answer whose hub is lost behind its head is asked for once more", async () => {
+  const calls: ExchangeRequest[] = [];
+  const hub = hubs((request) => {
+    calls.push(JSON.parse(request.headers.get(EXCHANGE_HEADER) ?? ""));
+    const isFirst = calls.length === 1;
+    return new Response(saying(['{"ok":', ...(isFirst ? [] : ["true}"])], isFirst), {
+      headers: { "content-type": "application/json" },
+    });
+  }, []);
+  const response = await ask(hub);
+  expect(await response.json()).toEqual({ ok: true });
+  const [first, second] = calls;
+  expect(calls).toHaveLength(2);
+  expect(second?.id).toBe(first?.id);
+  expect(second?.attempts).toBeGreaterThan(0);
 });
