@@ -42,7 +42,11 @@ async function loop(options: Options, seen: Saturated, end: number): Promise<voi
       count(seen.others, `broken: ${(error.cause as Error | undefined)?.message ?? error.message}`);
       return null;
     });
-    if (asked === null) continue;
+    if (asked === null) {
+      // It may have been let in: the next denial is its doing.
+      hasWaited = false;
+      continue;
+    }
     const { answer, from, to } = asked;
     if (from > end) return;
     seen.until = Math.max(seen.until, from);
