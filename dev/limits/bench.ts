@@ -40,6 +40,7 @@ for (const resetEveryMs of [null, options.resetEveryMs]) {
     const said = complaints(row);
     isKept &&= said.length === 0;
     if (said.length > 0) console.log(`  BROKEN: ${said.join("; ")}`);
+    if (row.verdict.denied === 0) console.log("  not saturated: nobody was denied, and its use says nothing");
     const others = [...row.saturated.others].map(([what, times]) => `${times} × ${what}`);
     if (others.length > 0) console.log(`  beside: ${others.join(", ")}`);
   }

@@ -96,8 +96,10 @@ export function complaints({ verdict, saturated, load, clients }: Row): string[]
   complain(verdict.inexactMs > 1, `a time to come back that is ${verdict.inexactMs} ms off`);
   complain(saturated.broken > 0 && clients === 1, `${saturated.broken} denied after the wait that was told`);
   complain(verdict.open > 0, `${verdict.open} leases left`);
-  complain(load === "tokens" && verdict.use.tokens < 0.99, "tokens left unused");
-  complain(load === "requests" && verdict.admitted < 0.99 * verdict.possible, "requests left unused");
+  // Who was never denied has not asked for all that there was.
+  const isSaturated = verdict.denied > 0;
+  complain(isSaturated && load === "tokens" && verdict.use.tokens < 0.99, "tokens left unused");
+  complain(isSaturated && load === "requests" && verdict.admitted < 0.99 * verdict.possible, "requests left unused");
   return said;
 }
 

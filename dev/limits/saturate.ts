@@ -42,7 +42,11 @@ async function loop(options: Options, seen: Saturated, end: number): Promise<voi
       count(seen.others, `broken: ${(error.cause as Error | undefined)?.message ?? error.message}`);
       return null;
     });
-    if (asked === null) continue;
+    if (asked === null) {
+      // It may have been let in: the next denial is its doing.
+      hasWaited = false;
+      continue;
+    }
     const { answer, from, to } = asked;
     if (from > end) return;
     seen.until = Math.max(seen.until, from);
@@ -66,11 +70,14 @@ async function takeTheRest(options: Options, seen: Saturated): Promise<void> {
   // What is reserved for the prompt, as a denial tells it.
   let prompt = 0;
   for (let tries = 5; tries > 0; tries -= 1) {
-    const usage = await fetch(`${options.url}/v1/usage`, { headers: headersOf(options.key) });
+    const usage = await fetch(`${options.url}/v1/usage`, { headers: headersOf(options.key) }).catch(() => null);
+    if (usage === null) continue;
     const { limits } = (await usage.json()) as { limits: { tokens_per_minute: { remaining: number } } };
     const rest = limits.tokens_per_minute.remaining - prompt;
     if (rest < 1) return;
-    const { answer, from, to } = await ask(options, rest);
+    const asked = await ask(options, rest).catch(() => null);
+    if (asked === null) continue;
+    const { answer, from, to } = asked;
     seen.until = Math.max(seen.until, from);
     if (answer.status !== 429) {
       await answer.arrayBuffer();
@@ -90,8 +97,12 @@ async function ask({ url, key, load }: Options, maxTokens: number) {
         ]
       : ["/v1/embeddings", { model: "heartcode-embed", input: "hi" }];
   const from = Date.now();
-  const answer = await fetch(`${url}${path}`, { method: "POST", headers: headersOf(key), body: JSON.stringify(body) });
-  return { answer, from, to: Date.now() };
+  const init = { method: "POST", headers: headersOf(key), body: JSON.stringify(body) };
+  const streamed = await fetch(`${url}${path}`, init);
+  const to = Date.now();
+  // Whole: where its hub is lost in the middle of a plain answer, that breaks here.
+  const answer = new Response(await streamed.arrayBuffer(), { status: streamed.status, headers: streamed.headers });
+  return { answer, from, to };
 }
 
 function headersOf(key: string): Record<string, string> {
