@@ -8,7 +8,7 @@ import { afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest
 import type { Row } from "../../connector/ops/checks.ts";
 import type { LiveStatus } from "../../connector/ops/live.ts";
 import { connector } from "../support/connector.ts";
-import { Engines, useStack } from "../support/stack.ts";
+import { Engines, until, useStack } from "../support/stack.ts";
 
 let directory: string;
 beforeEach(async () => {
@@ -38,8 +38,12 @@ let metricsPort: number;
 let config: string;
 beforeAll(async () => {
   const file = stack().configs[0]!;
-  const log = await readFile(file.replace(/yaml$/, "log"), "utf8");
-  metricsPort = Number(/"listen":"127\.0\.0\.1:(\d+)"/.exec(log)?.[1]);
+  // Lines of the log leave together, some hundred ms late.
+  await until(async () => {
+    const log = await readFile(file.replace(/yaml$/, "log"), "utf8");
+    metricsPort = Number(/"listen":"127\.0\.0\.1:(\d+)"/.exec(log)?.[1]);
+    return !Number.isNaN(metricsPort);
+  });
   config = file.replace(/\.yaml$/, "-listen.yaml");
   await writeFile(config, (await readFile(file, "utf8")).replace("127.0.0.1:0", `127.0.0.1:${metricsPort}`));
 });
