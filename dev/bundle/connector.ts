@@ -1,19 +1,23 @@
-// The connector as one file: dist/connector.mjs needs Node 22.19 or newer beside it (undici does), and nothing else.
+// The connector as one file: dist/connector.mjs needs Node 22 or newer beside it, and nothing else.
 import { stat } from "node:fs/promises";
 import { resolve } from "node:path";
 import { build } from "esbuild";
 
 const ROOT = resolve(import.meta.dirname, "../..");
 
-/** Some of what is bundled is CommonJS and asks for Node's own modules when it runs. */
+/**
+ * Some of what is bundled is CommonJS and asks for Node's own modules when it runs. undici 8 cannot be loaded without two functions
+ * of Node 22.10 and 22.15, and calls them for things that no engine is asked for (caches of its own, zstd).
+ */
 const BANNER = `#!/usr/bin/env node
 import { createRequire as createRequireOfBundle } from "node:module";
-const [majorOfNode, minorOfNode] = process.versions.node.split(".").map(Number);
-if (majorOfNode < 22 || (majorOfNode === 22 && minorOfNode < 19)) {
-  console.error("connector: Node " + process.versions.node + " is too old, 22.19 or newer is needed");
+if (Number.parseInt(process.versions.node) < 22) {
+  console.error("connector: Node " + process.versions.node + " is too old, 22 or newer is needed");
   process.exit(2);
 }
-const require = createRequireOfBundle(import.meta.url);`;
+const require = createRequireOfBundle(import.meta.url);
+require("node:worker_threads").markAsUncloneable ??= () => {};
+require("node:zlib").createZstdDecompress ??= () => { throw new Error("zstd needs Node 22.15"); };`;
 
 /** @returns the file. @throws Error in esbuild's words. */
 export async function bundleConnector(folder: string): Promise<string> {
@@ -24,7 +28,7 @@ export async function bundleConnector(folder: string): Promise<string> {
     outfile,
     bundle: true,
     platform: "node",
-    target: "node22.19",
+    target: "node22.0",
     format: "esm",
     banner: { js: BANNER },
     // Native helpers of ws, which does without them.
