@@ -135,7 +135,7 @@ export function simulate(options: Options): Outcome {
     });
   };
   for (let i = 0; i < options.clients; i += 1)
-    queue.add(start + dice.between(0, 1_000), (now) => ask(draw(dice, options), now));
+    queue.add(start + dice.int(0, 1_000), (now) => ask(draw(dice, options), now));
   const every = (period: number, work: () => void) => {
     const again = (now: number) => {
       work();
@@ -178,11 +178,11 @@ export function simulate(options: Options): Outcome {
 
 /** A request that fits the tier: of about a seventh of its minute at most. */
 function draw(dice: Dice, { limits, load }: Options): Asked {
-  if (load === "requests") return { promptBytes: 20, promptTokens: dice.between(3, 12), maxTokens: null, part: 0 };
-  const promptTokens = dice.between(10, Math.min(400, limits.tpm / 14));
+  if (load === "requests") return { promptBytes: 20, promptTokens: dice.int(3, 12), maxTokens: null, part: 0 };
+  const promptTokens = dice.int(10, Math.min(400, limits.tpm / 14));
   // Texts are not of one kind: the true ratio of tokens to bytes varies by a tenth.
   const promptBytes = Math.max(1, Math.round((promptTokens * 4) / Math.max(0.5, 1 + 0.1 * dice.normal())));
-  const maxTokens = dice.next() < 0.3 ? null : dice.between(40, Math.min(1_000, limits.tpm / 7));
+  const maxTokens = dice.next() < 0.3 ? null : dice.int(40, Math.min(1_000, limits.tpm / 7));
   return { promptBytes, promptTokens, maxTokens, part: dice.next() < 0.3 ? 1 : dice.next() };
 }
 
