@@ -39,6 +39,8 @@ export class Exchange {
   #head: { status: number; headers: HeaderPairs } | null = null;
   #end: End | null = null;
   #attempt: number;
+  /** Of the last OPEN: END gives it back. */
+  #lease: string | undefined;
   #sent = 0;
   #paused = false;
 
@@ -47,6 +49,7 @@ export class Exchange {
     this.open = open;
     this.#onOver = onOver;
     this.#attempt = open.attempt;
+    this.#lease = open.lease;
     this.#body = new Uint8Array(open.length);
   }
 
@@ -116,10 +119,13 @@ export class Exchange {
     this.#service?.begin(body);
   }
 
-  /** The hub opens it once more: END is to name the last attempt, and the body comes from its beginning. */
-  reopen(attempt: number): void {
-    this.#attempt = Math.max(attempt, this.#attempt);
-    if (this.#end !== null) this.#end = { ...this.#end, attempt: this.#attempt };
+  /** The hub opens it once more: END is to name the last attempt and its lease, and the body comes from its beginning. */
+  reopen({ attempt, lease }: Open): void {
+    if (attempt >= this.#attempt) {
+      this.#attempt = attempt;
+      this.#lease = lease;
+    }
+    if (this.#end !== null) this.#end = this.#signed(this.#end);
     if (!this.isBodyComplete) this.#bodyBytes = 0;
   }
 
@@ -203,7 +209,7 @@ export class Exchange {
 
   #finish(outcome: End["outcome"], failure: WireFailure | null, isWithdrawn = false): End {
     const service = this.#service;
-    this.#end = {
+    this.#end = this.#signed({
       exchange: this.id,
       attempt: this.#attempt,
       outcome,
@@ -211,12 +217,19 @@ export class Exchange {
       usage: service?.usage() ?? null,
       timings: service?.timings() ?? { queue_ms: 0, first_byte_ms: null, total_ms: 0 },
       failure,
-    };
+    });
     service?.ended?.(this.#end, isWithdrawn);
     // What is kept of it for a resume is the answer, and not all that made it.
     this.#service = null;
     this.#body = NOTHING;
     return this.#end;
+  }
+
+  /** By the OPEN that it answers. */
+  #signed({ lease: _, ...end }: End): End {
+    const signed: End = { ...end, attempt: this.#attempt };
+    if (this.#lease !== undefined) signed.lease = this.#lease;
+    return signed;
   }
 
   #isFull(): boolean {

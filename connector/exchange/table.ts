@@ -148,7 +148,7 @@ export class ExchangeTable implements Host {
     }
     row.orphanedAt = null;
     // The body comes again from its beginning; of one that is complete nothing more is taken.
-    exchange.reopen(open.attempt);
+    exchange.reopen(open);
     if (exchange.end !== null) this.#unsettled.set(exchange.id, exchange.end);
     exchange.bind(lane, 0, true);
     return this.#guest(exchange, lane, false);

@@ -9,6 +9,7 @@ import {
   type Head,
   MAX_COUNT,
   MAX_HEADERS,
+  MAX_LEASE_LENGTH,
   type Open,
   OUTCOMES,
   parseJson,
@@ -35,7 +36,7 @@ export function readEnd(frame: Frame): End {
 }
 
 function openOf(open: Members): Open {
-  return {
+  const read: Open = {
     exchange: text(open, "exchange", 128, 1),
     attempt: int(open, "attempt", 1, 1_000),
     target: text(open, "target", 128, 1),
@@ -49,6 +50,8 @@ function openOf(open: Members): Open {
     tenant: text(open, "tenant", 128),
     dialect: open["dialect"] === null ? null : dialectOf(object(open, "dialect")),
   };
+  if (open["lease"] !== undefined) read.lease = text(open, "lease", MAX_LEASE_LENGTH);
+  return read;
 }
 
 function dialectOf(dialect: Members): Dialect {
@@ -68,7 +71,7 @@ function headOf(head: Members): Head {
 function endOf(end: Members): End {
   const outcome = OUTCOMES.find((known) => known === end["outcome"]);
   if (outcome === undefined) throw new Wrong("outcome");
-  return {
+  const read: End = {
     exchange: text(end, "exchange", 128, 1),
     attempt: int(end, "attempt", 1, 1_000),
     outcome,
@@ -77,6 +80,8 @@ function endOf(end: Members): End {
     timings: timingsOf(object(end, "timings")),
     failure: end["failure"] === null ? null : failureOf(object(end, "failure")),
   };
+  if (end["lease"] !== undefined) read.lease = text(end, "lease", MAX_LEASE_LENGTH);
+  return read;
 }
 
 function usageOf(usage: Members): Usage {

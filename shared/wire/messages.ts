@@ -17,6 +17,10 @@ const headers = z
   .array(z.tuple([z.string().max(MAX_HEADERS.name), z.string().max(MAX_HEADERS.value)]))
   .max(MAX_HEADERS.pairs);
 
+/** What the hub reserved for an exchange, in its own words: opaque to the connector. */
+export const MAX_LEASE_LENGTH = 256;
+const lease = z.string().max(MAX_LEASE_LENGTH).optional();
+
 const windows = z.object({ exchange: bytes, socket: bytes });
 
 /** One pool as the hub needs to see it: who can serve a model, and how well. */
@@ -89,6 +93,8 @@ export const Open = z.object({
   /** Opaque; the same for all requests of one account. */
   tenant: z.string().max(128),
   dialect: Dialect.nullable(),
+  /** To be given back in END. */
+  lease,
 });
 export type Open = z.infer<typeof Open>;
 
@@ -126,6 +132,8 @@ export const End = z.object({
   usage: Usage.nullable(),
   timings: Timings,
   failure: WireFailure.nullable(),
+  /** Of the OPEN which is answered, if it had one. */
+  lease,
 });
 export type End = z.infer<typeof End>;
 

@@ -156,6 +156,21 @@ describe("an exchange of the table", () => {
     expect(table.unsettled()).toEqual([expect.objectContaining({ exchange: "x", attempt: 3 })]);
   });
 
+  test("gives back the lease of the latest OPEN, and none where that had none", () => {
+    const leaseOf = () => table.unsettled().map(({ attempt, lease }) => [attempt, lease]);
+    table.open({ ...OPEN, lease: "first" }, lane().made)!.detached();
+    running.over("complete", null);
+    expect(leaseOf()).toEqual([[1, "first"]]);
+    table.open({ ...OPEN, attempt: 51, lease: "second" }, lane().made)!.detached();
+    expect(leaseOf()).toEqual([[51, "second"]]);
+    // Late: it was sent before the one above.
+    table.open({ ...OPEN, attempt: 2, lease: "late" }, lane().made)!.detached();
+    expect(leaseOf()).toEqual([[51, "second"]]);
+    table.open({ ...OPEN, attempt: 52 }, lane().made);
+    expect(leaseOf()).toEqual([[52, undefined]]);
+    expect(Object.keys(table.unsettled()[0]!)).not.toContain("lease");
+  });
+
   test("that has finished is kept for 30 s from the loss of the socket that was to deliver it", () => {
     const guest = table.open(OPEN, lane().made)!;
     running.head(200, []);

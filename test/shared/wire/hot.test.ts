@@ -18,6 +18,7 @@ const OPEN = {
   tier: "free",
   tenant: "0123",
   dialect: { model: "heartcode-default", stream: false, usage: false, max_tokens: 5 },
+  lease: "a lease",
 };
 const HEAD = { status: 200, headers: [["content-type", "application/json"]] };
 const END = {
@@ -28,6 +29,7 @@ const END = {
   usage: { prompt_tokens: 1, completion_tokens: 2, source: "engine" },
   timings: { queue_ms: 0.5, first_byte_ms: 1, total_ms: 2 },
   failure: { code: "x", message: "m", param: "p", status: 400, retry_after_ms: 5 },
+  lease: "a lease",
 };
 
 const CASES: readonly [name: string, example: object, schema: z.ZodType, read: (frame: Frame) => unknown][] = [
