@@ -165,6 +165,8 @@ export interface GateStatus {
   /** Denials by the limit that was reached. */
   readonly denials: Readonly<Record<string, number>>;
   readonly settled: number;
+  /** Of these, by an END alone: their admission was lost with a hub. */
+  readonly recovered: number;
   readonly prompt_tokens: number;
   readonly completion_tokens: number;
   /** Leases that ran out, and the tokens they cost. */

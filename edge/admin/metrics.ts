@@ -141,6 +141,12 @@ export const METRICS: readonly Metric[] = [
     help: "Tokens charged for leases that nobody settled.",
     samples: sum((hub) => hub.gate.forfeited_tokens),
   },
+  {
+    name: "heartcode_edge_leases_recovered_total",
+    type: "counter",
+    help: "Exchanges settled by what their connector kept: a hub was lost with their admission.",
+    samples: sum((hub) => hub.gate.recovered),
+  },
 ];
 
 /** @param hubs in the order of their shards. */

@@ -10,14 +10,13 @@ import { Books, type Entry } from "./books.ts";
 import { Estimates } from "./estimate.ts";
 import { denied, limitHeaders } from "./headers.ts";
 import { Journal } from "./journal.ts";
-import type { Denial, Lease } from "./ledger.ts";
+import type { Lease } from "./ledger.ts";
 import type { Store } from "./store.ts";
 import { limitsOf, type Tiers } from "./tiers.ts";
 import { demandOf, usedBy } from "./toll.ts";
+import { Totals } from "./totals.ts";
 import { Unclaimed } from "./unclaimed.ts";
-import { readVerdict } from "./verify.ts";
-
-type Answer = { readonly status: number; readonly body: Uint8Array } | { readonly failure: PublicFailure };
+import { type Answer, accountOf } from "./verify.ts";
 
 export interface GateOptions {
   /** Asks the backend over the uplink. */
@@ -66,8 +65,7 @@ export class Gate {
   readonly #journal: Journal;
   readonly #unclaimed: Unclaimed;
   #checkpointAt = 0;
-  readonly #denials: Record<Denial["kind"], number> = { too_large: 0, daily: 0, requests: 0, tokens: 0 };
-  readonly #totals = { settled: 0, promptTokens: 0, completionTokens: 0, forfeited: 0, expired: 0 };
+  readonly #totals = new Totals();
 
   constructor(options: GateOptions) {
     const { store } = options;
@@ -122,9 +120,7 @@ export class Gate {
     if (end.usage?.source === "engine") {
       this.#estimates.learn(lease.model, lease.promptBytes, end.usage.prompt_tokens);
     }
-    this.#totals.settled += 1;
-    this.#totals.promptTokens += end.usage?.prompt_tokens ?? 0;
-    this.#totals.completionTokens += end.usage?.completion_tokens ?? 0;
+    this.#totals.settled(end.usage);
     const used = usedBy(end, lease, this.#estimates.of(lease.model, lease.promptBytes));
     this.#write(["settle", end.exchange, used, this.#options.now()]);
     return used;
@@ -179,8 +175,7 @@ export class Gate {
     for (const id of this.#unclaimed.due(now)) if (this.#books.has(id)) this.#write(["hasten", id, now]);
     const expired = this.#books.expired(now);
     for (const lease of expired) {
-      this.#totals.expired += 1;
-      this.#totals.forfeited += lease.forfeit;
+      this.#totals.expired(lease.forfeit);
       this.#write(["settle", lease.id, lease.forfeit, now]);
     }
     this.commit();
@@ -210,18 +205,7 @@ export class Gate {
       leases: ledger.leases.size,
       standing: ledger.standing(now),
     }));
-    const { settled, promptTokens, completionTokens, expired, forfeited } = this.#totals;
-    return {
-      leases: this.#books.leases,
-      lookups: { ...this.#accounts.lookups },
-      denials: { ...this.#denials },
-      settled,
-      prompt_tokens: promptTokens,
-      completion_tokens: completionTokens,
-      expired,
-      forfeited_tokens: forfeited,
-      keys,
-    };
+    return { leases: this.#books.leases, lookups: { ...this.#accounts.lookups }, ...this.#totals.done, keys };
   }
 
   #peek(credentials: Credentials): Account | null | undefined {
@@ -253,7 +237,7 @@ export class Gate {
     } else if (!this.#books.isPaid(request.id)) {
       const denial = this.#books.check(digest, limits, demand.tokens, now);
       if (denial !== null) {
-        this.#denials[denial.kind] += 1;
+        this.#totals.denied(denial.kind);
         const headers = limitHeaders(this.#books.standing(digest, limits, now));
         return { failure: { ...denied(denial, request.dialect.model), headers }, tier, tenant };
       }
@@ -280,14 +264,7 @@ export class Gate {
   async #lookup(key: string): Promise<Account | null> {
     const body = new TextEncoder().encode(JSON.stringify({ api_key: key }));
     const { ask, timeoutMs, newId } = this.#options;
-    const answer = await ask({ id: newId(), ...VERIFY_KEY, body, timeoutMs });
-    if ("failure" in answer) {
-      const late = answer.failure.code === "auth_timeout" || answer.failure.code === "upstream_timeout";
-      throw new Failure(late ? "auth_timeout" : "auth_unavailable", { detail: answer.failure.code });
-    }
-    const account = readVerdict(answer.status, answer.body);
-    if (account === undefined) throw new Failure("auth_unavailable", { detail: `backend answered ${answer.status}` });
-    return account;
+    return accountOf(await ask({ id: newId(), ...VERIFY_KEY, body, timeoutMs }));
   }
 }
 

@@ -1,5 +1,6 @@
 // What the backend's answer to a lookup means. Pure.
 import { z } from "zod";
+import { Failure, type PublicFailure } from "../../shared/errors.ts";
 import type { Account } from "../../shared/hop.ts";
 import { MAX_LIMIT } from "./bucket.ts";
 
@@ -27,6 +28,20 @@ const Verdict = z.discriminatedUnion("valid", [
   }),
   z.object({ valid: z.literal(false) }),
 ]);
+
+/** What came of a lookup: the backend's answer, or why there is none. */
+export type Answer = { readonly status: number; readonly body: Uint8Array } | { readonly failure: PublicFailure };
+
+/** Null: not a key. @throws Failure where the backend does not say */
+export function accountOf(answer: Answer): Account | null {
+  if ("failure" in answer) {
+    const late = answer.failure.code === "auth_timeout" || answer.failure.code === "upstream_timeout";
+    throw new Failure(late ? "auth_timeout" : "auth_unavailable", { detail: answer.failure.code });
+  }
+  const account = readVerdict(answer.status, answer.body);
+  if (account === undefined) throw new Failure("auth_unavailable", { detail: `backend answered ${answer.status}` });
+  return account;
+}
 
 /** An account; `null` for "not a key"; `undefined` for "the backend did not say": it is unavailable. */
 export function readVerdict(status: number, body: Uint8Array): Account | null | undefined {

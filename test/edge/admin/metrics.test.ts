@@ -28,6 +28,7 @@ const hub = (links: LinkStatus[]): HubStatus => ({
     lookups: { valid: 2 },
     denials: { requests: 4 },
     settled: 5,
+    recovered: 1,
     prompt_tokens: 6,
     completion_tokens: 7,
     expired: 0,
