@@ -1,5 +1,6 @@
 // The ledgers of all keys of a shard, as a fold over entries: what is written down before an exchange is let in, and what a new
 // life of the hub reads to know what the old one knew. Pure.
+import { type Label, Labels, type LabelsState } from "./labels.ts";
 import { type Denial, type Lease, Ledger, type LedgerState, type Rates, type Standing } from "./ledger.ts";
 import { Paid, type PaidState } from "./paid.ts";
 
@@ -16,18 +17,34 @@ export type Entry =
       model: string,
       tier: string,
       expiresAt: number,
-      rates: readonly [rpm: number, tpm: number, tokensPerDay: number],
+      rates: RatesRow,
+      label?: Label,
     ]
   | readonly [what: "accept", id: string]
   | readonly [what: "settle", id: string, used: number, at: number]
   | readonly [what: "reopen", id: string, attempt: number]
-  | readonly [what: "hasten", id: string, until: number];
+  | readonly [what: "hasten", id: string, until: number]
+  /** Ran without a lease that outlived its hub, and has used so much. */
+  | readonly [what: "owe", digest: string, id: string, at: number, admittedAt: number, used: number, rates: RatesRow];
+
+type RatesRow = readonly [rpm: number, tpm: number, tokensPerDay: number];
+
+/** What is known beside the ledgers, as JSON. */
+export interface Known {
+  readonly paid: PaidState;
+  readonly closed: PaidState;
+  readonly labels: LabelsState;
+}
 
 /** Ledgers at rest, where this object does not have them in memory. */
 export type LoadLedger = (digest: string) => LedgerState | null;
 
 /** Ledgers in memory that nothing runs on. */
 const MAX_IDLE = 5_000;
+/** Longer than a Worker goes on asking for the same exchange. */
+const PAID_MS = 60_000;
+/** Longer than a lost lease may be claimed, whatever the clock does. */
+const CLOSED_MS = 3_600_000;
 
 export class Books {
   readonly #load: LoadLedger;
@@ -37,11 +54,17 @@ export class Books {
   /** Changed since they were last written as a whole. */
   readonly #dirty = new Set<string>();
 
+  /** The Worker whose hub was lost may ask for them once more. */
   readonly #paid: Paid;
+  /** Of these, those that may have run under a lease that was lost: an END that tells of it finds them paid. */
+  readonly #closed: Paid;
+  readonly labels: Labels;
 
-  constructor(load: LoadLedger, paid: PaidState = []) {
+  constructor(load: LoadLedger, known?: Known) {
     this.#load = load;
-    this.#paid = new Paid(paid);
+    this.#paid = new Paid(PAID_MS, known?.paid);
+    this.#closed = new Paid(CLOSED_MS, known?.closed);
+    this.labels = new Labels(known?.labels);
   }
 
   get leases(): number {
@@ -62,8 +85,13 @@ export class Books {
     return this.#paid.has(id);
   }
 
-  paid(now: number): PaidState {
-    return this.#paid.rest(now);
+  /** An END that tells of a lost lease changes nothing: it was charged by another, or this one has come before. */
+  isClosed(id: string): boolean {
+    return this.#closed.has(id);
+  }
+
+  known(now: number): Known {
+    return { paid: this.#paid.rest(now), closed: this.#closed.rest(now), labels: this.labels.rest() };
   }
 
   lease(id: string): Lease | undefined {
@@ -83,12 +111,21 @@ export class Books {
   apply(entry: Entry): Lease | null {
     switch (entry[0]) {
       case "admit": {
-        const [, digest, id, at, tokens, prompt, promptBytes, model, tier, expiresAt, [rpm, tpm, tokensPerDay]] = entry;
-        const rates = { rpm, tpm, tokensPerDay };
+        const [, digest, id, at, tokens, prompt, promptBytes, model, tier, expiresAt, row, label] = entry;
+        const rates = ratesOf(row);
         const lease = { id, at, tokens, prompt, promptBytes, model, tier, expiresAt };
         this.#ledger(digest, rates, at).admit(rates, lease);
         this.#digests.set(id, digest);
         this.#dirty.add(digest);
+        if (label !== undefined) this.labels.reached(label);
+        return null;
+      }
+      case "owe": {
+        const [, digest, id, at, admittedAt, used, row] = entry;
+        this.#ledger(digest, ratesOf(row), at).owe(used, admittedAt, at);
+        this.#dirty.add(digest);
+        this.#closed.add(id, at);
+        if (used > 0) this.#paid.add(id, at);
         return null;
       }
       case "accept":
@@ -98,7 +135,10 @@ export class Books {
         const [, id, used, at] = entry;
         const lease = this.#of(id)?.settle(id, used, at) ?? null;
         this.#digests.delete(id);
-        if (lease !== null && used > 0) this.#paid.add(id, at);
+        if (lease === null || used === 0) return lease;
+        this.#paid.add(id, at);
+        // It was asked for again, perhaps because the hub was lost that had let it in first.
+        if (lease.attempt > 1) this.#closed.add(id, at);
         return lease;
       }
       case "reopen":
@@ -173,4 +213,8 @@ export class Books {
     else this.#ledgers.set(digest, Ledger.fresh(rates, now));
     return this.#ledgers.get(digest)!;
   }
+}
+
+function ratesOf([rpm, tpm, tokensPerDay]: RatesRow): Rates {
+  return { rpm, tpm, tokensPerDay };
 }

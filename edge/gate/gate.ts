@@ -7,10 +7,10 @@ import { VERIFY_KEY } from "../../shared/openai.ts";
 import type { End } from "../../shared/wire/messages.ts";
 import { Accounts, permit } from "./accounts.ts";
 import { Books, type Entry } from "./books.ts";
+import { readDebt, writeDebt } from "./debt.ts";
 import { Estimates } from "./estimate.ts";
 import { denied, limitHeaders } from "./headers.ts";
 import { Journal } from "./journal.ts";
-import type { Lease } from "./ledger.ts";
 import type { Store } from "./store.ts";
 import { limitsOf, type Tiers } from "./tiers.ts";
 import { demandOf, usedBy } from "./toll.ts";
@@ -27,7 +27,7 @@ export interface GateOptions {
     body: Uint8Array;
     timeoutMs: number;
   }) => Promise<Answer>;
-  readonly store: Store;
+  readonly store: Pick<Store, keyof Store>;
   readonly tiers: Tiers;
   readonly timeoutMs: number;
   /** How long an exchange may take at most. */
@@ -42,6 +42,8 @@ export type Admission =
       readonly tenant: string;
       readonly maxTokens: number | undefined;
       readonly headers: HeaderPairs;
+      /** To be sent with OPEN: it comes back with END, and says who pays if this hub is lost before it is on disk. */
+      readonly lease?: string;
     }
   | { readonly failure: PublicFailure; readonly tier?: string; readonly tenant?: string };
 
@@ -72,13 +74,14 @@ export class Gate {
     this.#options = options;
     this.#accounts = new Accounts((key) => this.#lookup(key), store, options.now);
     this.#journal = new Journal((entries) => store.append(entries));
-    this.#books = new Books((digest) => store.ledger(digest), store.paid());
+    this.#books = new Books((digest) => store.ledger(digest), store.known());
     this.#estimates = new Estimates(store.estimates());
     for (const [digest, state] of store.leased()) this.#books.recall(digest, state);
     for (const entry of store.journal()) {
       this.#books.apply(entry);
       this.#journal.rows += 1;
     }
+    this.#books.labels.begin(options.now());
     this.#unclaimed = new Unclaimed(this.#books.ids(), options.now() + ORPHAN_MS);
   }
 
@@ -116,13 +119,27 @@ export class Gate {
   /** END of an exchange. @returns the tokens that it cost, if this was what settled it. */
   settle(end: End): number | null {
     const lease = this.#books.lease(end.exchange);
-    if (lease === undefined || lease.attempt !== end.attempt) return null;
+    if (lease === undefined) return this.#recover(end);
+    if (lease.attempt !== end.attempt) return null;
     if (end.usage?.source === "engine") {
       this.#estimates.learn(lease.model, lease.promptBytes, end.usage.prompt_tokens);
     }
     this.#totals.settled(end.usage);
     const used = usedBy(end, lease, this.#estimates.of(lease.model, lease.promptBytes));
     this.#write(["settle", end.exchange, used, this.#options.now()]);
+    return used;
+  }
+
+  /** END of what an earlier life of this hub let in and did not write down: its connector says what it reserved, and for whom. */
+  #recover(end: End): number | null {
+    const debt = end.lease === undefined ? null : readDebt(end.lease);
+    if (debt === null || !this.#books.labels.isLost(debt.label) || this.#books.isClosed(end.exchange)) return null;
+    const now = this.#options.now();
+    if (Math.abs(now - debt.at) > this.#options.exchangeMs + LATE_END_MS) return null;
+    const { digest, at, rates } = debt;
+    const used = usedBy(end, debt, debt);
+    this.#totals.recovered(end.usage);
+    this.#write(["owe", digest, end.exchange, now, at, used, [rates.rpm, rates.tpm, rates.tokensPerDay]]);
     return used;
   }
 
@@ -151,10 +168,6 @@ export class Gate {
   reopened(id: string, attempt: number): void {
     this.#unclaimed.claim(id);
     if (this.#books.has(id)) this.#write(["reopen", id, attempt]);
-  }
-
-  get isOwed(): boolean {
-    return this.#journal.isOwed;
   }
 
   /** No answer may leave the hub before. */
@@ -187,7 +200,7 @@ export class Gate {
     const isDue = now - this.#checkpointAt >= CHECKPOINT_MS || this.#journal.rows >= CHECKPOINT_ROWS;
     if (this.#journal.rows === 0 || !(isDue || isResting)) return;
     const { store } = this.#options;
-    store.checkpoint(this.#books.rest(), this.#books.paid(now), this.#estimates.rest(), now);
+    store.checkpoint(this.#books.rest(), this.#books.known(now), this.#estimates.rest(), now);
     if (isResting) store.sweep(now);
     this.#journal.rows = 0;
     this.#checkpointAt = now;
@@ -231,6 +244,7 @@ export class Gate {
     const limits = limitsOf(account, tiers);
     const estimate = this.#estimates.of(request.target, request.demand.promptBytes);
     const demand = demandOf(request.demand, limits, estimate);
+    let lease: string | undefined;
     if (this.#books.has(request.id)) {
       // A hub that was lost before it answered is asked again: the exchange was let in already, and is opened from the first.
       this.reopened(request.id, 1);
@@ -249,16 +263,20 @@ export class Gate {
       const { tokens, prompt } = demand;
       const { id, target, demand: asked } = request;
       const expiresAt = now + exchangeMs + LATE_END_MS;
-      const rates = [rpm, tpm, tokensPerDay] as const;
-      this.#write(["admit", digest, id, now, tokens, prompt, asked.promptBytes, target, tier, expiresAt, rates]);
+      const row = [rpm, tpm, tokensPerDay] as const;
+      const label = this.#books.labels.next();
+      this.#write(["admit", digest, id, now, tokens, prompt, asked.promptBytes, target, tier, expiresAt, row, label]);
+      const rates = { rpm, tpm, tokensPerDay };
+      lease = writeDebt({ digest, label, at: now, tokens, prompt, likely: Math.min(estimate.likely, prompt), rates });
     }
     const headers = limitHeaders(this.#books.standing(digest, limits, now));
-    return { tier, tenant, maxTokens: demand.maxTokens, headers };
+    const admitted = { tier, tenant, maxTokens: demand.maxTokens, headers };
+    return lease === undefined ? admitted : { ...admitted, lease };
   }
 
-  #write(entry: Entry): Lease | null {
+  #write(entry: Entry): void {
     this.#journal.note(entry);
-    return this.#books.apply(entry);
+    this.#books.apply(entry);
   }
 
   async #lookup(key: string): Promise<Account | null> {

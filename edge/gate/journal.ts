@@ -1,7 +1,11 @@
-// When which entry goes to disk. What lets an exchange in is written before its answer leaves; what ends one waits for the tick:
-// an answer should be at its Worker before its lease is gone from the disk, because a hub that is lost in between is asked for
-// it again, and would count it a second time. Until then its connector repeats END, and the lease settles once. Pure.
+// When which entry goes to disk. What lets an exchange in is written before its answer leaves, or with the tick (when exactly:
+// hub/group-commit.ts). What ends one waits for the tick: an answer should be at its Worker before its lease is gone from the
+// disk, because a hub that is lost in between is asked for it again, and would count it a second time. Until then its connector
+// repeats END, and the lease settles once. Pure.
 import type { Entry } from "./books.ts";
+
+/** For the tick: END is repeated until it is acknowledged, and that is behind the tick. */
+const MAY_WAIT: ReadonlySet<Entry[0]> = new Set(["settle", "hasten", "owe"]);
 
 export class Journal {
   readonly #append: (entries: readonly Entry[]) => void;
@@ -16,18 +20,13 @@ export class Journal {
     this.#append = append;
   }
 
-  /** Something waits for {@link commitAdmissions}. */
-  get isOwed(): boolean {
-    return this.#urgent.length > 0;
-  }
-
   note(entry: Entry): void {
     if (entry[0] === "accept") {
       this.#accepted.add(entry[1]);
       return;
     }
     if (entry[0] === "settle") this.#accepted.delete(entry[1]);
-    (entry[0] === "settle" || entry[0] === "hasten" ? this.#others : this.#urgent).push(entry);
+    (MAY_WAIT.has(entry[0]) ? this.#others : this.#urgent).push(entry);
   }
 
   /** Who was let in, or is opened anew. */

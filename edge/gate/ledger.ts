@@ -76,10 +76,9 @@ export class Ledger {
   readonly #tokens: Bucket;
   #day: number;
   #used: number;
-  /** In the order of admission. */
   readonly #leases = new Map<string, Lease>();
-  /** The one that sees the bucket now. */
-  #newest: Lease | null = null;
+  /** The same in the order of admission: the last one sees the bucket now. */
+  readonly #order: Lease[] = [];
 
   private constructor(state: LedgerState) {
     this.#rates = state.rates;
@@ -158,10 +157,19 @@ export class Ledger {
     this.#advance(now);
     if (lease.day === this.#day) this.#used = Math.max(0, this.#used + used - lease.tokens);
     const unused = (lease.tokens - used) * UNITS;
-    if (unused <= 0) this.#tokens.level += unused;
-    else this.#giveBack(lease, unused);
-    this.#remove(lease);
+    const at = this.#order.indexOf(lease);
+    if (unused > 0) this.#giveBack(at, unused);
+    else this.#tokens.level += unused;
+    this.#remove(at);
     return lease;
+  }
+
+  /** An exchange ran without a lease here: it is paid for after the event. @param at ms; when it was let in. */
+  owe(used: number, at: number, now: number): void {
+    this.#advance(now);
+    this.#requests.level -= UNITS;
+    this.#tokens.level -= used * UNITS;
+    if (dayOf(at) === this.#day) this.#used += used;
   }
 
   /** A connector answers for it. */
@@ -189,7 +197,7 @@ export class Ledger {
       tokens: { ...this.#tokens },
       day: this.#day,
       used: this.#used,
-      leases: [...this.#leases.values()],
+      leases: [...this.#order],
     };
   }
 
@@ -197,7 +205,8 @@ export class Ledger {
     refill(this.#requests, this.#rates.rpm, now);
     refill(this.#tokens, this.#rates.tpm, now);
     const { level } = this.#tokens;
-    if (this.#newest !== null && this.#newest.peak < level) this.#newest.peak = level;
+    const newest = this.#order.at(-1);
+    if (newest !== undefined && newest.peak < level) newest.peak = level;
     const day = dayOf(now);
     if (day === this.#day) return;
     if (day > this.#day) this.#used = 0;
@@ -206,15 +215,13 @@ export class Ledger {
     this.#day = day;
   }
 
-  /** Lifts all levels since the lease's admission, each as far as there was room under the capacity then. */
-  #giveBack(lease: Lease, unused: number): void {
+  /** Lifts all levels since the admission of the lease at that place, each as far as there was room under the capacity then. */
+  #giveBack(at: number, unused: number): void {
     const capacity = this.#rates.tpm * UNITS;
     let highest = Number.NEGATIVE_INFINITY;
     let lift = unused;
-    let isSince = false;
-    for (const one of this.#leases.values()) {
-      isSince ||= one === lease;
-      if (!isSince) continue;
+    for (let i = at; i < this.#order.length; i += 1) {
+      const one = this.#order[i]!;
       highest = Math.max(highest, one.peak);
       lift = Math.max(0, Math.min(unused, capacity - highest));
       one.peak += lift;
@@ -224,19 +231,16 @@ export class Ledger {
 
   #add(lease: Lease): void {
     this.#leases.set(lease.id, lease);
-    this.#newest = lease;
+    this.#order.push(lease);
   }
 
   /** What it saw is seen by the one before it, if that still matters to anyone. */
-  #remove(lease: Lease): void {
-    let before: Lease | null = null;
-    for (const one of this.#leases.values()) {
-      if (one === lease) break;
-      before = one;
-    }
-    if (before !== null && before.peak < lease.peak) before.peak = lease.peak;
+  #remove(at: number): void {
+    const [lease] = this.#order.splice(at, 1);
+    const before = this.#order[at - 1];
+    if (lease === undefined) return;
+    if (before !== undefined && before.peak < lease.peak) before.peak = lease.peak;
     this.#leases.delete(lease.id);
-    if (this.#newest === lease) this.#newest = before;
   }
 
   #tomorrow(now: number): number {

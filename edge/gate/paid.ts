@@ -1,7 +1,5 @@
-// Which exchanges were paid for lately: the Worker whose hub was lost may ask for one once more, and it is not paid again. Pure.
+// Which exchanges were paid for lately, so that none is paid twice. Pure.
 
-/** Longer than a Worker goes on asking. */
-const REMEMBERED_MS = 60_000;
 /** All of them are written down with the ledgers, in one row. */
 const MOST = 10_000;
 
@@ -11,7 +9,10 @@ export class Paid {
   /** In the order of payment. */
   readonly #at = new Map<string, number>();
 
-  constructor(state: PaidState = []) {
+  readonly #rememberedMs: number;
+
+  constructor(rememberedMs: number, state: PaidState = []) {
+    this.#rememberedMs = rememberedMs;
     for (const [id, at] of state) this.#at.set(id, at);
   }
 
@@ -31,7 +32,7 @@ export class Paid {
 
   #forget(now: number): void {
     for (const [id, at] of this.#at) {
-      if (now - at < REMEMBERED_MS && this.#at.size <= MOST) return;
+      if (now - at < this.#rememberedMs && this.#at.size <= MOST) return;
       this.#at.delete(id);
     }
   }

@@ -2,10 +2,9 @@
 // message of the hub until it is on disk (the output gate), and that is wanted once an exchange: no answer leaves before its
 // admission is written down. All else waits for the next admission or the next tick.
 import type { Kept, Shelf } from "./accounts.ts";
-import type { Entry } from "./books.ts";
+import type { Entry, Known } from "./books.ts";
 import type { EstimatesState } from "./estimate.ts";
 import type { LedgerState } from "./ledger.ts";
-import type { PaidState } from "./paid.ts";
 
 const SCHEMA = `
   CREATE TABLE IF NOT EXISTS accounts (digest TEXT PRIMARY KEY, account TEXT NOT NULL, verified_at INTEGER NOT NULL) WITHOUT ROWID;
@@ -17,7 +16,7 @@ const SCHEMA = `
 const IDLE_LEDGER_MS = 2 * 86_400_000;
 const IDLE_ACCOUNT_MS = 86_400_000;
 const ESTIMATES = "estimates";
-const PAID = "paid";
+const KNOWN = "known";
 
 export class Store implements Shelf {
   readonly #sql: SqlStorage;
@@ -72,13 +71,13 @@ export class Store implements Shelf {
   }
 
   /** The changed ledgers as a whole in place of the journal. */
-  checkpoint(changed: ReadonlyMap<string, LedgerState>, paid: PaidState, estimates: EstimatesState, now: number): void {
+  checkpoint(changed: ReadonlyMap<string, LedgerState>, known: Known, estimates: EstimatesState, now: number): void {
     for (const [digest, state] of changed) {
       const row = [digest, JSON.stringify(state), state.leases.length, now] as const;
       this.#sql.exec("INSERT OR REPLACE INTO ledgers VALUES (?, ?, ?, ?)", ...row);
     }
     this.#keepLearned(ESTIMATES, estimates);
-    this.#keepLearned(PAID, paid);
+    this.#keepLearned(KNOWN, known);
     this.#sql.exec("DELETE FROM journal");
   }
 
@@ -86,8 +85,8 @@ export class Store implements Shelf {
     return this.#learned(ESTIMATES) ?? {};
   }
 
-  paid(): PaidState {
-    return this.#learned(PAID) ?? [];
+  known(): Known | undefined {
+    return this.#learned(KNOWN) ?? undefined;
   }
 
   #learned<T>(name: string): T | null {

@@ -57,7 +57,11 @@ function overTier(asked: number, most: number): PublicFailure {
  * Tokens that an ended exchange has used. Where it failed before the engine generated anything nothing is known of it, and
  * nothing is charged; where it is complete and the engine keeps silent about its use, what was reserved is.
  */
-export function usedBy({ usage, outcome }: Pick<End, "usage" | "outcome">, lease: Lease, prompt: Estimate): number {
+export function usedBy(
+  { usage, outcome }: Pick<End, "usage" | "outcome">,
+  lease: Pick<Lease, "tokens" | "prompt">,
+  prompt: Pick<Estimate, "likely">,
+): number {
   if (usage !== null) {
     // Of an answer that was cut short the engine has not said what it read for it.
     const isUnsaid = usage.source === "counted" && usage.prompt_tokens === 0;

@@ -37,6 +37,11 @@ export class Answer implements Reader {
     this.#isResumed = isResumed;
   }
 
+  /** It has a head or has failed: the first that may leave the hub. */
+  get started(): Promise<unknown> {
+    return this.#started.promise;
+  }
+
   head(head: Head): void {
     this.#started.resolve(head);
   }

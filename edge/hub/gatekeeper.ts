@@ -14,6 +14,8 @@ export type Admission =
       readonly maxTokens: number | undefined;
       /** How the caller stands with its limits. */
       readonly headers: HeaderPairs;
+      /** To be sent with OPEN; it comes back with END. */
+      readonly lease?: string;
     }
   | { readonly failure: PublicFailure; readonly tier?: string; readonly tenant?: string };
 
@@ -28,9 +30,7 @@ export interface HubGate extends Omit<SettlementEvents, "over" | "settle" | "uns
   settle(end: End): number | null;
   /** It is over, and no connector has answered for it. @returns 0; null: it was settled before. */
   unserved(id: string): 0 | null;
-  /** Something waits for {@link commitAdmissions}. */
-  readonly isOwed: boolean;
-  /** To be called before an answer leaves: who was let in must be on disk. */
+  /** To be called before an answer leaves: who was let in must be on disk. Of whom nobody has heard anything, END knows enough. */
   commitAdmissions(): void;
   /** Its Worker goes on with it after the loss of a hub. */
   resumed(id: string): void;

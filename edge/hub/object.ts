@@ -161,13 +161,12 @@ export abstract class HubObject<Env> extends DurableObject<Env> {
       return failed(admission.failure);
     }
     const others = this.board.running;
-    if (this.gate.isOwed) await this.#group.before(others);
     if (request.signal.aborted) {
-      // It left while its key was looked up, or while others came.
+      // It left while its key was looked up.
       this.#receipts.note(asked.id, this.gate.unserved(asked.id), null);
       return failed({ code: "internal_error" });
     }
-    const { tier, tenant, maxTokens } = admission;
+    const { tier, tenant, maxTokens, lease } = admission;
     const order: Order = {
       exchange: asked.id,
       target: asked.target,
@@ -179,10 +178,11 @@ export abstract class HubObject<Env> extends DurableObject<Env> {
       tier,
       tenant,
       dialect: maxTokens === undefined ? asked.dialect : { ...asked.dialect, max_tokens: maxTokens },
+      ...(lease === undefined ? {} : { lease }),
     };
     const answer = new Answer(this.board);
     const exchange = this.board.open(order, body, answer, Date.now(), asked.attempts);
-    this.#group.after(others);
+    const needed = this.#group.opened(others);
     exchange.gateMs = gateMs;
     if (ahead > 0) this.#bodies.holds(exchange);
     request.signal.addEventListener("abort", () => this.board.cancel(exchange));
@@ -190,6 +190,8 @@ export abstract class HubObject<Env> extends DurableObject<Env> {
     if (length > BODY_AHEAD_BYTES && request.body !== null) {
       this.ctx.waitUntil(pump(request.body, exchange, answer, this.board));
     }
+    await answer.started;
+    this.#group.answering(needed);
     return answer.response(exchange, [["x-request-id", asked.id], ...admission.headers]);
   }
 
