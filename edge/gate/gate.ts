@@ -8,10 +8,10 @@ import type { End } from "../../shared/wire/messages.ts";
 import { Accounts, permit } from "./accounts.ts";
 import { Books, type Entry } from "./books.ts";
 import { readDebt, writeDebt } from "./debt.ts";
+import type { Disk } from "./disk.ts";
 import { Estimates } from "./estimate.ts";
 import { denied, limitHeaders } from "./headers.ts";
 import { Journal } from "./journal.ts";
-import type { Store } from "./store.ts";
 import { limitsOf, type Tiers } from "./tiers.ts";
 import { demandOf, usedBy } from "./toll.ts";
 import { Totals } from "./totals.ts";
@@ -27,7 +27,7 @@ export interface GateOptions {
     body: Uint8Array;
     timeoutMs: number;
   }) => Promise<Answer>;
-  readonly store: Pick<Store, keyof Store>;
+  readonly store: Disk;
   readonly tiers: Tiers;
   readonly timeoutMs: number;
   /** How long an exchange may take at most. */

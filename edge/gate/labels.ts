@@ -39,7 +39,7 @@ export class Labels {
     return [this.#life, this.#given];
   }
 
-  /** It is on disk, or will be before this life is over and anybody asks. */
+  /** It is on disk; or will be, unless this life ends before, and what it knows with it. */
   reached([life, number]: Label): void {
     const known = this.#highest.get(life) ?? 0;
     if (life <= this.#forgotten || number <= known) return;
@@ -50,9 +50,9 @@ export class Labels {
     this.#forgotten = oldest;
   }
 
-  /** It died with its hub. What is of this life is known: if it has no lease, it has been settled. */
+  /** It died with its hub. One of this life never has: it is reached as soon as it is given. */
   isLost([life, number]: Label): boolean {
-    return life !== this.#life && life > this.#forgotten && number > (this.#highest.get(life) ?? 0);
+    return life > this.#forgotten && number > (this.#highest.get(life) ?? 0);
   }
 
   rest(): LabelsState {

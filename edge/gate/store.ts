@@ -1,8 +1,9 @@
 // The gate's tables in the hub's SQLite: the only file of this room that touches storage. A pending write holds back every
 // message of the hub until it is on disk (the output gate), and that is wanted once an exchange: no answer leaves before its
 // admission is written down. All else waits for the next admission or the next tick.
-import type { Kept, Shelf } from "./accounts.ts";
+import type { Kept } from "./accounts.ts";
 import type { Entry, Known } from "./books.ts";
+import type { Disk } from "./disk.ts";
 import type { EstimatesState } from "./estimate.ts";
 import type { LedgerState } from "./ledger.ts";
 
@@ -18,7 +19,7 @@ const IDLE_ACCOUNT_MS = 86_400_000;
 const ESTIMATES = "estimates";
 const KNOWN = "known";
 
-export class Store implements Shelf {
+export class Store implements Disk {
   readonly #sql: SqlStorage;
 
   constructor(sql: SqlStorage) {
@@ -53,7 +54,6 @@ export class Store implements Shelf {
     return row === undefined ? null : JSON.parse(row.state);
   }
 
-  /** Those with leases: their ENDs may come before their keys do. */
   *leased(): Iterable<readonly [digest: string, state: LedgerState]> {
     const rows = this.#sql.exec<{ digest: string; state: string }>(
       "SELECT digest, state FROM ledgers WHERE leases > 0",
@@ -70,7 +70,6 @@ export class Store implements Shelf {
     this.#sql.exec("INSERT INTO journal (entries) VALUES (?)", JSON.stringify(entries));
   }
 
-  /** The changed ledgers as a whole in place of the journal. */
   checkpoint(changed: ReadonlyMap<string, LedgerState>, known: Known, estimates: EstimatesState, now: number): void {
     for (const [digest, state] of changed) {
       const row = [digest, JSON.stringify(state), state.leases.length, now] as const;

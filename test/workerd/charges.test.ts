@@ -46,13 +46,21 @@ const ENDLESS = "endless";
 
 /** A hub with a connector that answers lookups, and fails all else for 15 tokens. */
 async function served(name: string) {
-  const stub = env.HUB.get(env.HUB.idFromName(name));
+  // Of a hub that was lost a stub is of no use any more.
+  const hub = () => env.HUB.get(env.HUB.idFromName(name));
   const opened: string[] = [];
+  const leases = new Map<string, string | undefined>();
   const serve = (socket: WebSocket, frame: Frame): void => {
     const say = (...frames: Frame[]) => socket.send(encode(frames));
     const { channel } = frame;
-    const { exchange, attempt, target } = json(frame) as { exchange: string; attempt: number; target: string };
+    const { exchange, attempt, target, lease } = json(frame) as {
+      exchange: string;
+      attempt: number;
+      target: string;
+      lease?: string;
+    };
     opened.push(exchange);
+    leases.set(exchange, lease);
     const end = { exchange, attempt, outcome: "complete", usage: null, timings, failure: null };
     if (exchange === ENDLESS) {
       say(acceptFrame(channel), jsonFrame(FrameType.HEAD, channel, { status: 200, headers: [] }));
@@ -72,9 +80,9 @@ async function served(name: string) {
       jsonFrame(FrameType.END, channel, { ...end, bytes: payload.byteLength }),
     );
   };
-  const dial = async (instance: string): Promise<void> => {
+  const dial = async (instance: string): Promise<(...frames: Frame[]) => void> => {
     const uplink = { connector: "c", shard: 0, slot: 0, jti: `jti ${name} ${instance}`, exp: Date.now() / 1000 + 60 };
-    const upgrade = await stub.fetch("http://hub/", {
+    const upgrade = await hub().fetch("http://hub/", {
       headers: { upgrade: "websocket", [UPLINK_HEADER]: JSON.stringify(uplink) },
     });
     const socket = upgrade.webSocket!;
@@ -88,23 +96,24 @@ async function served(name: string) {
     const windows = { exchange: 262_144, socket: 4_194_304 };
     const hello = { versions: [1], features: [], instance, agent: "t", windows, pools };
     socket.send(encode([jsonFrame(FrameType.HELLO, 0, hello)]));
+    return (...frames) => socket.send(encode(frames));
   };
   await dial("i");
 
   const ask = (asked: ExchangeRequest): Promise<Response> => {
     const headers = { [EXCHANGE_HEADER]: JSON.stringify(asked) };
-    return stub.fetch("http://hub/", { method: "POST", body: new Uint8Array(10), headers });
+    return hub().fetch("http://hub/", { method: "POST", body: new Uint8Array(10), headers });
   };
   const used = async (): Promise<number> => {
-    const told = (await stub.usage(credentials)) as {
+    const told = (await hub().usage(credentials)) as {
       usage: { standing: { day: { limit: number; remaining: number } } };
     };
     const { limit, remaining } = told.usage.standing.day;
     return limit - remaining;
   };
-  const within = <T>(work: (hub: Hub) => T) => runInDurableObject(stub, (hub) => work(hub as unknown as Hub));
+  const within = <T>(work: (hub: Hub) => T) => runInDurableObject(hub(), (one) => work(one as unknown as Hub));
   const patience = () => within(({ gate }) => (gate.nextExpiry() ?? 0) - Date.now());
-  return { stub, opened, dial, ask, used, within, patience };
+  return { stub: hub(), opened, leases, dial, ask, used, within, patience };
 }
 
 test.each([
@@ -131,6 +140,40 @@ test.each([
   },
   30_000,
 );
+
+test("an answer leaves when its admission is on disk, also among others", async () => {
+  const { stub, ask, opened } = await served("written");
+  await ask(request(ENDLESS));
+  const answers = await Promise.all(["x", "y", "z"].map((id) => ask(request(id))));
+  expect(answers.map(({ headers }) => headers.has(FAILURE_HEADER))).toEqual([true, true, true]);
+  const rows = await runInDurableObject(stub, (_, state) =>
+    state.storage.sql.exec<{ entries: string }>("SELECT entries FROM journal ORDER BY seq").toArray(),
+  );
+  const admitted = rows
+    .flatMap(({ entries }) => JSON.parse(entries) as string[][])
+    .filter(([what]) => what === "admit");
+  expect(admitted.map(([, , id]) => id).toSorted()).toEqual([ENDLESS, "x", "y", "z"].toSorted());
+  expect(opened).toEqual(expect.arrayContaining(["x", "y", "z"]));
+}, 30_000);
+
+test("what a lost hub had let in and not written down is paid by what its connector gives back", async () => {
+  const { stub, dial, ask, used, leases } = await served("owed");
+  await ask(request("x"));
+  expect(leases.get("x")).toMatch(/^1\.c{64}\./);
+  // Run by a connector, and let in by a hub that is lost before anything else.
+  let lease = "";
+  const lost = runInDurableObject(stub, (hub, state) => {
+    ({ lease } = (hub as unknown as Hub).gate.admit(request("y")) as { lease: string });
+    state.abort("lost");
+  });
+  await expect(lost).rejects.toThrow("lost");
+  const say = await dial("j");
+  const before = await used();
+  const end = { exchange: "y", attempt: 1, outcome: "complete", bytes: 1, usage, timings, failure: null, lease };
+  say(jsonFrame(FrameType.END, 0, end));
+  say(jsonFrame(FrameType.END, 0, end));
+  expect(await used()).toBe(before + 15);
+}, 30_000);
 
 test("what a lost hub had let in is waited for a minute, unless its Worker comes back", async () => {
   const { stub, ask, used, within, patience } = await served("recalled");
