@@ -125,7 +125,10 @@ export class Exchange {
       this.#attempt = attempt;
       this.#lease = lease;
     }
-    if (this.#end !== null) this.#end = this.#signed(this.#end);
+    if (this.#end !== null) {
+      const { lease: _, ...end } = this.#end;
+      this.#end = { ...end, attempt: this.#attempt, ...(this.#lease === undefined ? {} : { lease: this.#lease }) };
+    }
     if (!this.isBodyComplete) this.#bodyBytes = 0;
   }
 
@@ -209,7 +212,7 @@ export class Exchange {
 
   #finish(outcome: End["outcome"], failure: WireFailure | null, isWithdrawn = false): End {
     const service = this.#service;
-    this.#end = this.#signed({
+    const end: End = {
       exchange: this.id,
       attempt: this.#attempt,
       outcome,
@@ -217,19 +220,14 @@ export class Exchange {
       usage: service?.usage() ?? null,
       timings: service?.timings() ?? { queue_ms: 0, first_byte_ms: null, total_ms: 0 },
       failure,
-    });
+    };
+    if (this.#lease !== undefined) end.lease = this.#lease;
+    this.#end = end;
     service?.ended?.(this.#end, isWithdrawn);
     // What is kept of it for a resume is the answer, and not all that made it.
     this.#service = null;
     this.#body = NOTHING;
     return this.#end;
-  }
-
-  /** By the OPEN that it answers. */
-  #signed({ lease: _, ...end }: End): End {
-    const signed: End = { ...end, attempt: this.#attempt };
-    if (this.#lease !== undefined) signed.lease = this.#lease;
-    return signed;
   }
 
   #isFull(): boolean {

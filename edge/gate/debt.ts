@@ -23,14 +23,13 @@ export interface Debt {
 /** Of this way to write it. */
 const VERSION = "1";
 const DIGEST = /^[0-9a-f]{64}$/;
-const NUMBER = /^(?:0|[1-9a-z][0-9a-z]{0,10})$/;
+const NUMBER = /^(?:0|[1-9][0-9]{0,15})$/;
 const NUMBERS = 9;
-const RADIX = 36;
 
 export function writeDebt({ digest, label: [life, number], at, tokens, prompt, likely, rates }: Debt): string {
   const { rpm, tpm, tokensPerDay } = rates;
-  const numbers = [life, number, at, tokens, prompt, likely, rpm, tpm, tokensPerDay];
-  return `${VERSION}.${digest}.${numbers.map((one) => one.toString(RADIX)).join(".")}`;
+  // Once a request, so by hand.
+  return `${VERSION}.${digest}.${life}.${number}.${at}.${tokens}.${prompt}.${likely}.${rpm}.${tpm}.${tokensPerDay}`;
 }
 
 /** Null: this is none. */
@@ -38,7 +37,7 @@ export function readDebt(text: string): Debt | null {
   const [version, digest = "", ...words] = text.split(".");
   if (version !== VERSION || !DIGEST.test(digest) || words.length !== NUMBERS) return null;
   if (!words.every((word) => NUMBER.test(word))) return null;
-  const numbers = words.map((word) => Number.parseInt(word, RADIX)) as [number, ...Numbers];
+  const numbers = words.map(Number) as [number, ...Numbers];
   if (!numbers.every(Number.isSafeInteger)) return null;
   const [life, number, at, tokens, prompt, likely, rpm, tpm, tokensPerDay] = numbers;
   const isOfLimits = rpm >= 1 && rpm <= MAX_LIMIT && tpm >= 1 && tpm <= MAX_LIMIT && tokensPerDay >= 1;

@@ -32,7 +32,7 @@ const EXAMPLE: Debt = {
 };
 
 test("a debt is this word", () => {
-  expect(writeDebt(EXAMPLE)).toBe(`1.${EXAMPLE.digest}.mywpiww0.7.mywpiwzf.22.o.k.a.rs.7ps`);
+  expect(writeDebt(EXAMPLE)).toBe(`1.${EXAMPLE.digest}.1800000000000.7.1800000000123.74.24.20.10.1000.10000`);
 });
 
 test("is read back as it was written, and fits into the wire", () => {
@@ -51,7 +51,7 @@ test("what is not a debt is none, and nothing is thrown: whatever is read would 
   const mutated = fc
     .tuple(
       fc.nat(word.length - 1),
-      fc.constantFrom("", ".", "-", "0", "z", "Z", "g", " ", "zzzzzzzzzzz"),
+      fc.constantFrom("", ".", "-", "0", "z", "Z", "g", " ", "99999999999"),
       fc.nat({ max: 2 }),
     )
     .map(([at, by, length]) => word.slice(0, at) + by + word.slice(at + length));
