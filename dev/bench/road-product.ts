@@ -64,7 +64,8 @@ export async function startProductRoad(
     name: "edge",
     command: process.execPath,
     args: [EDGE, "--port", String(port), "--state", join(directory, "state"), "--connector-keys", keysFile],
-    env: { ...process.env, AUTH_MODE: "master-key", MASTER_KEY: key, ADMIN_TOKEN: adminToken },
+    // One hub, as config/local has it.
+    env: { ...process.env, AUTH_MODE: "master-key", MASTER_KEY: key, ADMIN_TOKEN: adminToken, HUB_SHARDS: "1" },
     // A line a request: nobody reads them, as nobody reads nginx's.
     isSilent: true,
     ipc: true,

@@ -56,8 +56,10 @@ export function pushBody(exchange: Exchange): void {
   const { link, channel, order, body } = exchange;
   if (link === null || order === null) return;
   link.outbox.wake(channel);
-  if (body.end === order.length) link.outbox.finish(channel, null);
-  link.flush();
+  if (body.end === order.length) {
+    link.outbox.finish(channel, null);
+    link.flushOpen();
+  } else link.flush();
   letGoOfSent(exchange);
 }
 

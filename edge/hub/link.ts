@@ -37,6 +37,8 @@ export interface Transport {
   send(message: Uint8Array<ArrayBuffer>): void;
   close(code: number, reason: string): void;
   save(state: LinkState): void;
+  /** Calls back in about a millisecond. Without it nothing waits for company. */
+  soon?(work: () => void): void;
   /** ms; last sign of life that did not reach this code, or 0. */
   heardAt(): number;
 }
@@ -66,6 +68,9 @@ export const QUIET_AFTER_MS = 20_000;
 const MISSED_ACCEPTS = 2;
 /** How soon the sign must come. */
 const SIGN_WITHIN_MS = 2_000;
+/** From so many exchanges on, an OPEN waits for others: a message costs the platform as much as five OPENs do. */
+const MANY_EXCHANGES = 3;
+const MANY_OPENS = 6;
 
 export class Link implements Candidate {
   readonly state: LinkState;
@@ -76,6 +81,9 @@ export class Link implements Candidate {
   readonly exchanges = new Map<number, Exchange>();
   suspect = false;
   missedAccepts = 0;
+  /** OPENs that wait for company. */
+  #opens = 0;
+  #isFlushDue = false;
   /** ms; since when it is suspect. */
   #suspectAt = 0;
   #heardAt: number;
@@ -197,10 +205,26 @@ export class Link implements Candidate {
    * @param all also what could wait for company.
    */
   flush(all = false): void {
+    this.#opens = 0;
     for (;;) {
       const message = this.outbox.take(undefined, all);
       if (message === null) return;
       this.transport.send(message);
+    }
+  }
+
+  /** An OPEN with its whole body is to be sent: at once among few; among many with the next ones, or in a millisecond. */
+  flushOpen(): void {
+    const { soon } = this.transport;
+    this.#opens += 1;
+    if (soon === undefined || this.exchanges.size < MANY_EXCHANGES || this.#opens >= MANY_OPENS) {
+      this.flush();
+    } else if (!this.#isFlushDue) {
+      this.#isFlushDue = true;
+      soon(() => {
+        this.#isFlushDue = false;
+        if (this.#opens > 0) this.flush();
+      });
     }
   }
 }

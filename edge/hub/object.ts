@@ -14,6 +14,7 @@ import { CloseCode, SUBPROTOCOL } from "../../shared/wire/frames.ts";
 import { Spool } from "../../shared/wire/spool.ts";
 import { Answer, failed } from "./answer.ts";
 import { Bodies } from "./bodies.ts";
+import { Clients } from "./clients.ts";
 import type { Exchange, Order } from "./exchange.ts";
 import type { Admission, HubGate } from "./gatekeeper.ts";
 import { GroupCommit } from "./group-commit.ts";
@@ -29,6 +30,8 @@ import { statusOf } from "./status.ts";
 import { Switchboard } from "./switchboard.ts";
 
 const TICK_MS = 250;
+/** How long an OPEN waits for others that share its message. */
+const COMPANY_WITHIN_MS = 1;
 /** Of WebSockets (RFC 6455): routine, and a redial follows. */
 const GOING_AWAY = 1001;
 
@@ -38,6 +41,7 @@ export abstract class HubObject<Env> extends DurableObject<Env> {
   readonly #exchangeMs: number;
   readonly #outcomes = new Outcomes();
   readonly #bodies = new Bodies();
+  readonly #clients = new Clients((exchange) => this.board.cancel(exchange));
   readonly #receipts = new Receipts();
   readonly #group = new GroupCommit(() => this.gate.commitAdmissions());
   #ticking = false;
@@ -146,12 +150,15 @@ export abstract class HubObject<Env> extends DurableObject<Env> {
     let body: Spool;
     let askedAt: number;
     let admission: Admission;
+    let isLookedUp: boolean;
     try {
       // Before the gate: a body that breaks off must not leave a lease behind.
       if (inHeader !== null) body = Spool.of(Uint8Array.fromBase64(inHeader));
       else body = length <= BODY_AHEAD_BYTES ? Spool.of(new Uint8Array(await request.arrayBuffer())) : new Spool();
       askedAt = Date.now();
-      admission = await this.gate.admit(asked);
+      const decision = this.gate.admit(asked);
+      isLookedUp = decision instanceof Promise;
+      admission = await decision;
     } finally {
       this.#bodies.came(ahead);
     }
@@ -161,8 +168,8 @@ export abstract class HubObject<Env> extends DurableObject<Env> {
       return failed(admission.failure);
     }
     const others = this.board.running;
-    if (request.signal.aborted) {
-      // It left while its key was looked up.
+    if (isLookedUp && request.signal.aborted) {
+      // It left meanwhile.
       this.#receipts.note(asked.id, this.gate.unserved(asked.id), null);
       return failed({ code: "internal_error" });
     }
@@ -185,7 +192,7 @@ export abstract class HubObject<Env> extends DurableObject<Env> {
     const needed = this.#group.opened(others);
     exchange.gateMs = gateMs;
     if (ahead > 0) this.#bodies.holds(exchange);
-    request.signal.addEventListener("abort", () => this.board.cancel(exchange));
+    this.#clients.waits(exchange, request);
     this.#tickWhileBusy();
     if (length > BODY_AHEAD_BYTES && request.body !== null) {
       this.ctx.waitUntil(pump(request.body, exchange, answer, this.board));
@@ -206,7 +213,7 @@ export abstract class HubObject<Env> extends DurableObject<Env> {
     const exchange = this.board.resume(from, answer, Date.now());
     // What has broken off for good is nobody's any more.
     if (exchange.state !== "over") this.gate.resumed(from.id);
-    request.signal.addEventListener("abort", () => this.board.cancel(exchange));
+    this.#clients.waits(exchange, request);
     this.#tickWhileBusy();
     return answer.response(exchange, []);
   }
@@ -248,6 +255,7 @@ export abstract class HubObject<Env> extends DurableObject<Env> {
       save: (changed) => {
         if (!isClosed) socket.serializeAttachment(changed);
       },
+      soon: (work) => void setTimeout(work, COMPANY_WITHIN_MS),
       heardAt: () => this.ctx.getWebSocketAutoResponseTimestamp(socket)?.getTime() ?? 0,
     };
     transport.save(state);

@@ -1,6 +1,6 @@
 // A switchboard whose sockets are in a test's hands: what the hub says is noted, what a connector says is given.
 import type { Order, Reader } from "../../edge/hub/exchange.ts";
-import { type Link, newLinkState } from "../../edge/hub/link.ts";
+import { type Link, newLinkState, type Transport } from "../../edge/hub/link.ts";
 import { receive } from "../../edge/hub/receive.ts";
 import { Switchboard } from "../../edge/hub/switchboard.ts";
 import type { PublicFailure } from "../../shared/errors.ts";
@@ -67,13 +67,20 @@ export function newReader(): Reader & { readonly failures: PublicFailure[] } {
 export class Socket {
   readonly heard: Frame[] = [];
   readonly closes: number[] = [];
+  /** How many frames each message held. */
+  readonly messages: number[] = [];
   readonly link: Link;
   readonly #board: Switchboard;
 
-  constructor(board: Switchboard, now: number, slot = 0, connector = "onprem-1") {
+  constructor(board: Switchboard, now: number, slot = 0, connector = "onprem-1", hands: Pick<Transport, "soon"> = {}) {
     this.#board = board;
     const transport = {
-      send: (message: Uint8Array) => this.heard.push(...decode(message)),
+      ...hands,
+      send: (message: Uint8Array) => {
+        const frames = [...decode(message)];
+        this.messages.push(frames.length);
+        this.heard.push(...frames);
+      },
       close: (code: number) => this.closes.push(code),
       save: () => {},
       heardAt: () => 0,

@@ -156,6 +156,7 @@ export class World {
   readonly closes: { code: number; reason: string }[] = [];
   /** Something happened that may fail an exchange. */
   disturbed = false;
+  #due: (() => void)[] = [];
 
   constructor(sites: number) {
     for (let i = 0; i < sites; i += 1) this.sites.push(this.#newSite(`site-${i}`));
@@ -225,6 +226,7 @@ export class World {
         send: (message) => wire.toConnector.push(message),
         close,
         save: (saved) => JSON.stringify(saved),
+        soon: (work) => this.#due.push(work),
         heardAt: () => 0,
       },
       state,
@@ -292,6 +294,7 @@ export class World {
     const { wire } = site;
     if (wire === null) return;
     wire.session.flush(() => wire.toHub.length < 4, true);
+    for (const work of this.#due.splice(0)) work();
     if (toHub) {
       const message = wire.toHub.shift();
       if (message !== undefined) receive(this.board, wire.link, message, this.now);
