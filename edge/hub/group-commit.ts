@@ -1,7 +1,7 @@
 // When what the gate has decided is written down. A commit costs a sync of the disk however little it holds (workerd 1.20261023:
 // 0.2 ms, in which the hub does nothing else), and on a platform that bills rows it is a row. So an exchange is opened first, and
 // written down while its engine works:
-// - Alone, at once: nothing else waits for the hub.
+// - Alone, and the one before was alone too: at once, as nothing else waits for the hub. The first of a crowd looks alone.
 // - Among others, when the first answer is about to leave whose own admission is not on disk; that commit takes with it all who
 //   were let in by then. The hub's tick writes down the rest.
 // The output gate holds an answer until it is on disk. A hub that is lost before that has let nobody hear of it: its Worker asks
@@ -12,6 +12,7 @@
 export class GroupCommit {
   readonly #commit: () => void;
   #made = 0;
+  #wasAlone = true;
 
   constructor(commit: () => void) {
     this.#commit = commit;
@@ -19,8 +20,11 @@ export class GroupCommit {
 
   /** The first word of an exchange has left. @returns the commit that its answer needs. */
   opened(others: number): number {
-    if (others === 0) this.#all();
-    return others === 0 ? this.#made : this.#made + 1;
+    const isAlone = others === 0;
+    const isAtOnce = isAlone && this.#wasAlone;
+    this.#wasAlone = isAlone;
+    if (isAtOnce) this.#all();
+    return isAtOnce ? this.#made : this.#made + 1;
   }
 
   /** An answer is about to leave, and so is a refusal. @param needed what {@link opened} has returned */
