@@ -130,6 +130,39 @@ describe("an exchange that no socket carries", () => {
   });
 });
 
+describe("a plain answer that breaks off behind its head", () => {
+  const LATE = { outcome: "failed", failure: { code: "upstream_timeout" } } as const;
+  const CUT = { outcome: "truncated" } as const;
+  const from = { id: "x1", target: MODEL, connector: "onprem-1", instance: "running", head: false, stream: false };
+
+  test.each([
+    ["the connector's word where nothing was read of it", LATE, 0, "upstream_timeout"],
+    ["a failure of the engine where nothing was read of it, and nobody says why", CUT, 0, "upstream_error"],
+    ["an answer that broke off where some of it was read", LATE, 2, "stream_interrupted"],
+  ] as const)("is %s; a resume is told the same", (_what, end, read, code) => {
+    const reader = newReader();
+    const exchange = board.open(ORDER, new Spool(), reader, NOW);
+    const socket = new Socket(board, NOW).hello(NOW);
+    const { channel } = exchange;
+    socket.says(NOW, acceptFrame(channel), socket.head(channel), socket.data(channel, 3));
+    board.take(exchange, read, NOW);
+    socket.says(NOW, socket.end(channel, 3, end));
+    const resumed = newReader();
+    board.resume({ ...from, offset: read }, resumed, NOW);
+    expect([reader.failures, resumed.failures]).toMatchObject([[{ code }], [{ code }]]);
+  });
+
+  test("of a stream is never a status, whatever was read of it", () => {
+    const reader = newReader();
+    const order = { ...ORDER, dialect: { model: MODEL, stream: true, usage: false } };
+    const exchange = board.open(order, new Spool(), reader, NOW);
+    const socket = new Socket(board, NOW).hello(NOW);
+    socket.says(NOW, acceptFrame(exchange.channel), socket.head(exchange.channel));
+    socket.says(NOW, socket.end(exchange.channel, 0, { outcome: "cancelled" }));
+    expect(reader.failures).toMatchObject([{ code: "stream_interrupted" }]);
+  });
+});
+
 describe("what hangs", () => {
   const END_OF_TIME = NOW + ORDER.deadline_ms + OVERTIME_MS;
 
@@ -149,8 +182,18 @@ describe("what hangs", () => {
     expect(board.running).toBe(1);
     socket.heard.length = 0;
     board.tick(END_OF_TIME);
-    expect(reader.failures).toMatchObject([{ code: "stream_interrupted" }]);
+    expect(reader.failures).toMatchObject([{ code: "upstream_timeout" }]);
     expect([board.running, exchange.unread, socket.types]).toEqual([0, 0, [FrameType.RESET]]);
+  });
+
+  test("is given up as an answer that broke off where its reader has taken some of it and then stands still", () => {
+    const { exchange, socket, reader } = answering();
+    board.take(exchange, 10, NOW);
+    for (const at of [END_OF_TIME, END_OF_TIME + OVERTIME_MS]) {
+      socket.says(at, pongFrame(PING));
+      board.tick(at);
+    }
+    expect(reader.failures).toMatchObject([{ code: "stream_interrupted" }]);
   });
 
   test("also where its END has come", () => {
