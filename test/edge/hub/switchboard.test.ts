@@ -2,14 +2,22 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import type { Exchange } from "../../../edge/hub/exchange.ts";
 import { newLinkState } from "../../../edge/hub/link.ts";
-import { MOVE_AFTER_MS, OVERTIME_MS, REATTACH_WITHIN_MS } from "../../../edge/hub/patience.ts";
+import { ACCEPT_WITHIN_MS, MOVE_AFTER_MS, OVERTIME_MS, REATTACH_WITHIN_MS } from "../../../edge/hub/patience.ts";
 import { byOpening } from "../../../edge/hub/place.ts";
 import { receive } from "../../../edge/hub/receive.ts";
 import type { Switchboard } from "../../../edge/hub/switchboard.ts";
 import { EMPTY, encode } from "../../../shared/wire/codec.ts";
 import { CloseCode, FrameType } from "../../../shared/wire/frames.ts";
 import { readOpen } from "../../../shared/wire/hot.ts";
-import { acceptFrame, jsonFrame, pongFrame, Reset, Resume, readJson } from "../../../shared/wire/messages.ts";
+import {
+  acceptFrame,
+  jsonFrame,
+  pongFrame,
+  Reset,
+  Resume,
+  readJson,
+  readSettled,
+} from "../../../shared/wire/messages.ts";
 import { Spool } from "../../../shared/wire/spool.ts";
 import { MODEL, newBoard, newReader, ORDER, Socket, type Told } from "../../support/hub-side.ts";
 
@@ -128,6 +136,29 @@ describe("an exchange that no socket carries", () => {
     expect(resumed.failures).toMatchObject([{ code: "stream_interrupted" }]);
     expect([socket.types.slice(before).includes(FrameType.RESUME), board.running]).toEqual([false, 0]);
   });
+});
+
+describe("an END that comes so late that its exchange is opened once more", () => {
+  test.each([
+    [["attempts"], { exchange: "x1", attempt: 1 }],
+    [[], { exchange: "x1", attempt: null }],
+  ])(
+    "is acknowledged behind that OPEN, by its own attempt where the connector knows the feature: %j",
+    (features, settled) => {
+      const exchange = board.open(ORDER, new Spool(), newReader(), NOW);
+      const socket = new Socket(board, NOW).hello(NOW, { features });
+      const { channel } = exchange;
+      const late = NOW + ACCEPT_WITHIN_MS;
+      board.tick(late);
+      socket.heard.length = 0;
+      // A sign of life, and behind it what was under way.
+      socket.says(late, pongFrame(PING));
+      socket.says(late, acceptFrame(channel), socket.head(channel), socket.end(channel, 0));
+      board.tick(late + 1);
+      const [open, ack] = socket.heard.filter(({ type }) => type === FrameType.OPEN || type === FrameType.SETTLED);
+      expect([readOpen(open!).attempt, readSettled(ack!)]).toEqual([2, settled]);
+    },
+  );
 });
 
 describe("a plain answer that breaks off behind its head", () => {
