@@ -1,5 +1,5 @@
 // Where the socket and the exchanges meet: each side as the other sees it. Types only.
-import type { End, Head, Open, PoolReport, Reset, Resume } from "../shared/wire/messages.ts";
+import type { End, Head, Open, PoolReport, Reset, Resume, Settled } from "../shared/wire/messages.ts";
 import type { Spool } from "../shared/wire/spool.ts";
 
 /** A channel of one socket, in the hands of an exchange. Calls on a lane whose socket is gone do nothing. */
@@ -38,7 +38,7 @@ export interface Host {
   /** Null: the lane has refused it. */
   open(open: Open, lane: Lane): Guest | null;
   resume(resume: Resume, lane: Lane): Guest | null;
-  settled(exchange: string): void;
+  settled(settled: Settled): void;
   /** Ended exchanges that the hub has not acknowledged. */
   unsettled(): End[];
   pools(): PoolReport[];

@@ -1,6 +1,6 @@
 // All exchanges of one hub shard (shared/wire/spec.md §4, §7): who is running, who waits to be resumed, whose END is not
 // acknowledged, and which answers are still kept. No I/O; time is an argument.
-import type { End, Open, PoolReport, Resume } from "../../shared/wire/messages.ts";
+import type { End, Open, PoolReport, Resume, Settled } from "../../shared/wire/messages.ts";
 import type { Guest, Host, Lane } from "../lane.ts";
 import { Exchange, type Service } from "./exchange.ts";
 
@@ -112,8 +112,10 @@ export class ExchangeTable implements Host {
     return this.#guest(row.exchange, lane, false);
   }
 
-  settled(exchange: string): void {
-    this.#unsettled.delete(exchange);
+  /** A late word about an earlier attempt says nothing of a later END. */
+  settled({ exchange, attempt }: Settled): void {
+    const end = this.#unsettled.get(exchange);
+    if (end !== undefined && (attempt === null || end.attempt <= attempt)) this.#unsettled.delete(exchange);
   }
 
   unsettled(): End[] {

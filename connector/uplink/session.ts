@@ -15,6 +15,7 @@ import {
 import { readOpen } from "../../shared/wire/hot.ts";
 import { Inbox } from "../../shared/wire/inbox.ts";
 import {
+  ATTEMPTS,
   GoAway,
   type Hello,
   jsonFrame,
@@ -65,7 +66,7 @@ export class Session {
     this.#options = options;
     const hello: Hello = {
       versions: [VERSION],
-      features: [],
+      features: [ATTEMPTS],
       instance: options.instance,
       agent: options.agent,
       windows: { exchange: EXCHANGE_WINDOW_BYTES, socket: SOCKET_WINDOW_BYTES },

@@ -1,4 +1,5 @@
 // A request and the only right answer to it, both from chance. Pure.
+import { digestOf } from "../backend/keys.ts";
 import { choiceText, type Plan, readInput, readPlan } from "../fleet/plan.ts";
 import { Vectors } from "../fleet/vectors.ts";
 import type { Random } from "./random.ts";
@@ -25,6 +26,9 @@ export const CHAOS_KEYS = [
   { api_key: "hc-sk-chaos-adult", tier: "premium", age_verified: true },
   { api_key: "hc-sk-chaos-admin", tier: "admin", age_verified: true },
 ];
+/** Each hub has the keys whose digests say so. */
+export const SHARDS = 2;
+export const shardOf = (key: string): number => Number.parseInt(digestOf(key).slice(0, 8), 16) % SHARDS;
 export const KEYS = CHAOS_KEYS.map((key) => key.api_key);
 const MODELS = ["heartcode-default", "heartcode-sfw"];
 const DIMENSIONS = 32;

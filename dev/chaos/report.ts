@@ -3,6 +3,8 @@ import type { Happened } from "./bill.ts";
 import type { Outcome } from "./client.ts";
 import type { Account } from "./lines.ts";
 import type { Load } from "./load.ts";
+import type { Presence } from "./presence.ts";
+import { shardOf } from "./question.ts";
 import type { FaultKind } from "./schedule.ts";
 import { isHonest, reckon, recoveries, spreadOf } from "./verdict.ts";
 import type { Figures, MemorySample } from "./watch.ts";
@@ -16,6 +18,7 @@ const ALL_KINDS_MS = 60_000;
 interface Run {
   readonly load: Load;
   readonly happened: readonly Happened[];
+  readonly presence: Presence;
   readonly figures: Figures;
   readonly accounts: ReadonlyMap<string, Account>;
   readonly problems: readonly string[];
@@ -27,7 +30,7 @@ export function report(run: Run): string[] {
   return [...run.problems, ...answers(run), ...faults(run), ...bill(run), ...rest(run.figures), ...memory(run.figures)];
 }
 
-function answers({ load, happened, figures }: Run): string[] {
+function answers({ load, happened, presence, figures }: Run): string[] {
   const all = [...load.outcomes, ...load.probes];
   const rows = Map.groupBy(figures.rows, (row) => row.request_id);
   const kinds = Map.groupBy(all, ({ kind }) => kind);
@@ -37,7 +40,11 @@ function answers({ load, happened, figures }: Run): string[] {
     for (const [detail, list] of details) console.log(`  ${kind}: ${detail} × ${list.length}`);
   }
   return all
-    .filter((outcome) => !isHonest(outcome, { happened, rows: rows.get(outcome.id) ?? [] }))
+    .filter((outcome) => {
+      const { question, startedAt, endedAt, id } = outcome;
+      const absentMs = presence.longestAbsence(shardOf(question.key), startedAt, endedAt);
+      return !isHonest(outcome, { happened, rows: rows.get(id) ?? [], absentMs });
+    })
     .map((outcome) => describe(outcome, happened));
 }
 

@@ -4,6 +4,7 @@ import { Crew } from "../crew.ts";
 import type { Happened } from "./bill.ts";
 import { EdgeLines } from "./lines.ts";
 import { Load } from "./load.ts";
+import { Presence } from "./presence.ts";
 import { Random } from "./random.ts";
 import { report } from "./report.ts";
 import { type Fault, type FaultKind, scheduleOf } from "./schedule.ts";
@@ -26,7 +27,8 @@ export async function runChaos({ seed, ms, clients, kinds, directory }: ChaosOpt
   const random = new Random(seed);
   const crew = new Crew();
   const lines = new EdgeLines(() => performance.now());
-  const site = await Site.start(crew, directory, { edgeSaid: (text) => lines.feed(text) });
+  const presence = new Presence(performance.timeOrigin);
+  const site = await Site.start(crew, directory, { edgeSaid: (text) => lines.feed(text), presence });
   try {
     const watch = new Watch(site);
     await watch.ready();
@@ -68,7 +70,7 @@ export async function runChaos({ seed, ms, clients, kinds, directory }: ChaosOpt
     await load.stop();
     const figures = await watch.quiet(lines.accounts);
     const { accounts } = lines;
-    return report({ load, happened, figures, accounts, problems: site.problems, asked: { ms, kinds } });
+    return report({ load, happened, presence, figures, accounts, problems: site.problems, asked: { ms, kinds } });
   } finally {
     await site.close();
   }

@@ -5,12 +5,12 @@ import { FaultProxy } from "../../test/support/fault-proxy.ts";
 import type { Child, Crew } from "../crew.ts";
 import { type Stack, startStack } from "../start/stack.ts";
 import { ACTIONS } from "./actions.ts";
-import { CHAOS_KEYS, FLEET_DIMENSIONS } from "./question.ts";
+import type { Presence } from "./presence.ts";
+import { CHAOS_KEYS, FLEET_DIMENSIONS, SHARDS } from "./question.ts";
 import { FAULTS, type Fault, type FaultKind } from "./schedule.ts";
 
 export const ADMIN_TOKEN = "chaos-admin-token";
 export const SITES: readonly string[] = ["site-a", "site-b"];
-export const SHARDS = 2;
 /** Limits that the load does not reach: what is checked is what is charged, not what is refused. */
 const WIDE = { rpm: 1e9, tpm: 1e9, tokens_per_day: 1e12, max_tokens: 1e9 };
 const EDGE = {
@@ -38,6 +38,8 @@ export interface SiteOptions {
   readonly drainWithinMs?: number;
   /** Is told what the edge prints. */
   readonly edgeSaid?: (text: string) => void;
+  /** Is told when which connector is there. */
+  readonly presence?: Presence;
 }
 
 export class Site {
@@ -55,9 +57,11 @@ export class Site {
   readonly #sickUntil = new Map<number, number>();
   readonly problems: string[] = [];
   readonly #drainWithinMs: number;
+  readonly #presence: Presence | undefined;
 
-  private constructor(crew: Crew, stack: Stack, proxies: readonly FaultProxy[], drainWithinMs: number) {
-    this.#drainWithinMs = drainWithinMs;
+  private constructor(crew: Crew, stack: Stack, proxies: readonly FaultProxy[], options: SiteOptions) {
+    this.#drainWithinMs = options.drainWithinMs ?? DRAIN_WITHIN_MS;
+    this.#presence = options.presence;
     this.#crew = crew;
     this.stack = stack;
     this.#proxies = proxies;
@@ -78,6 +82,7 @@ export class Site {
       edge: EDGE,
       heard: (part, text) => {
         if (part === "edge") options.edgeSaid?.(text);
+        else if (SITES.includes(part)) options.presence?.feed(part, text);
       },
       config,
       fleet: ["--chat", "0x4", "--embed", "0x2", "--dimensions", FLEET_DIMENSIONS, ...pace],
@@ -87,7 +92,7 @@ export class Site {
         return proxy.port;
       },
     });
-    const site = new Site(crew, stack, proxies, drainWithinMs);
+    const site = new Site(crew, stack, proxies, { ...options, drainWithinMs });
     for (const add of CHAOS_KEYS) await site.#post(`http://127.0.0.1:${stack.backendPort}/sim/keys`, { add });
     return site;
   }
@@ -118,7 +123,8 @@ export class Site {
     const { target, kind } = fault;
     const { outMs } = FAULTS[kind];
     const now = performance.now();
-    const out = this.#outUntil.findIndex((until) => now < until);
+    // A process that takes longer to stop or to start than was thought is out as well.
+    const out = SITES.findIndex((_, site) => now < this.#outUntil[site]! || this.isBusy(site));
     // One of two is always left.
     const index = outMs > 0 && out !== -1 ? out : target % SITES.length;
     const part = kind.startsWith("connector")
@@ -176,6 +182,8 @@ export class Site {
   restartConnector(index: number, how: "SIGTERM" | "SIGKILL" | "twice", pauseMs: number): Promise<boolean> {
     return this.#alone(SITES[index]!, async () => {
       const child = this.#connectors[index]!;
+      const name = SITES[index]!;
+      this.#presence?.left(name, performance.now());
       child.kill(how === "twice" ? "SIGTERM" : how);
       if (how === "twice") {
         await sleep(IMPATIENCE_MS);
@@ -183,10 +191,11 @@ export class Site {
       }
       const late = sleep(this.#drainWithinMs, "late" as const, { ref: false });
       const code = await Promise.race([child.exited, late]);
-      if (how !== "SIGKILL" && code !== 0) this.problems.push(`${SITES[index]} drained with ${code}`);
+      if (how !== "SIGKILL" && code !== 0) this.problems.push(`${name} drained with ${code}`);
       if (code === "late") child.kill("SIGKILL");
       await child.exited;
       await sleep(pauseMs);
+      this.#presence?.back(name, performance.now());
       this.#connectors[index] = await this.stack.startConnector(index);
     });
   }

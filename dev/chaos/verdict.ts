@@ -1,4 +1,5 @@
 // What must hold when everything is quiet again. Pure: figures in, a list of what was violated out.
+import { HOLD_MS } from "../../edge/hub/patience.ts";
 import { costOf, type Happened, type LedgerRow, type Manner, type Settled, settle } from "./bill.ts";
 import type { Outcome } from "./client.ts";
 import type { Account } from "./lines.ts";
@@ -8,11 +9,16 @@ export interface Evidence {
   readonly happened: readonly Happened[];
   /** Of the exchange. */
   readonly rows: readonly LedgerRow[];
+  /** The longest time in which no connector was there for its hub while it ran. ms. */
+  readonly absentMs: number;
 }
 
+/** The ends of a socket do not see in the same moment that it is gone or there. */
+const SEEN_APART_MS = 250;
+
 /** Whether what became of a request has a cause that nobody could have mended. */
-export function isHonest(outcome: Outcome, { happened, rows }: Evidence): boolean {
-  const { kind, startedAt, endedAt } = outcome;
+export function isHonest(outcome: Outcome, { happened, rows, absentMs }: Evidence): boolean {
+  const { kind, detail, question, startedAt, endedAt } = outcome;
   if (kind === "whole" || kind === "left") return true;
   if (kind === "wrong" || kind === "hung") return false;
   const lost = (what: Took): boolean =>
@@ -20,10 +26,12 @@ export function isHonest(outcome: Outcome, { happened, rows }: Evidence): boolea
   const hasEngineFailed = lost("engine") || rows.some((row) => row.outcome === "failed");
   switch (kind) {
     case "lost":
-      // A plain answer that broke off behind its head is a broken connection, and may have no id that could prove it.
-      return lost("edge") || lost("engine");
+      return lost("edge");
     case "refused":
-      return hasEngineFailed;
+      // Nobody came while it was held for that long.
+      if (detail === "503 model_unavailable" && absentMs >= HOLD_MS - SEEN_APART_MS) return true;
+      // A plain answer whose head was known, and of which nothing had come.
+      return hasEngineFailed || (!question.stream && detail === "502 upstream_error" && lost("connector"));
     case "broken":
       return hasEngineFailed || lost("connector") || lost("edge");
     default:

@@ -1,8 +1,9 @@
 // One run: the real processes of an edge and two sites, clients that never stop, a fault at every turn, and then quiet.
 
 import { EdgeLines } from "../chaos/lines.ts";
+import { SHARDS } from "../chaos/question.ts";
 import { Random } from "../chaos/random.ts";
-import { SHARDS, SITES, Site, type SiteOptions } from "../chaos/site.ts";
+import { SITES, Site, type SiteOptions } from "../chaos/site.ts";
 import type { Figures, HubView } from "../chaos/watch.ts";
 import { Watch } from "../chaos/watch.ts";
 import { Crew } from "../crew.ts";

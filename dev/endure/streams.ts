@@ -1,7 +1,6 @@
 // Streams that never end: each is replaced by the next, while the uplink breaks in four ways by turns.
-import { KEYS, type Question, questionOf } from "../chaos/question.ts";
+import { KEYS, type Question, questionOf, SHARDS } from "../chaos/question.ts";
 import type { Random } from "../chaos/random.ts";
-import { SHARDS } from "../chaos/site.ts";
 import { report } from "./report.ts";
 import { run } from "./run.ts";
 import { Wheel } from "./wheel.ts";

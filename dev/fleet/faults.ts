@@ -14,6 +14,8 @@ export const Faults = z
     /** So many generation requests meet the faults given with it; then all is well again. */
     count: z.int().min(1).optional(),
     hang_before_head: z.boolean().optional(),
+    /** Of an answer with `answer_bytes`: its head goes out, and nothing behind it. */
+    hang_after_head: z.boolean().optional(),
     /** Connection reset before a byte of the answer. */
     reset_before_head: z.boolean().optional(),
     hang_after_tokens: place.optional(),

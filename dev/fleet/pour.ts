@@ -55,6 +55,11 @@ export async function pourWhole(exchange: Exchange, body: string, unit: string, 
   const { response } = exchange;
   const padded = pad(body, unit, bytes);
   plainHead(response, paddedLength(padded));
+  while (exchange.faults().hang_after_head === true && !exchange.gone) {
+    response.flushHeaders();
+    await exchange.pause();
+  }
+  if (exchange.gone) return;
   const end = (chunk: string) => {
     exchange.settle("complete");
     response.end(chunk);

@@ -23,17 +23,19 @@ import { readIntake } from "./intake.ts";
 
 /** The lowest status of the error table. */
 const LEAST_FAILURE = 400;
+/** Of the headers that tell a caller how it stands. */
+const STANDING_PREFIX = "x-ratelimit-";
 /** Pauses between the calls to a hub that is lost, before it answers or behind it: about 10 s in all. ms. */
 const PAUSES_MS = [0, 100, 200, 400, 800, 1_600, 3_200, 3_700];
 /** More often than a hub opens an exchange before it is lost: the attempts of the next one must have higher numbers. */
 const ATTEMPTS_OF_A_HUB = 50;
 
-/** What another room gives: the stream that outlives its hub. */
+/** What another room gives: the stream that outlives its hub, a plain one with its first bytes or not at all. */
 export type Resumable = (options: {
   first: ReadableStream<Uint8Array>;
-  reopen: (offset: number) => Promise<ReadableStream<Uint8Array> | null>;
+  reopen: (offset: number) => Promise<ReadableStream<Uint8Array>>;
   interrupted: Uint8Array | null;
-}) => ReadableStream<Uint8Array>;
+}) => Promise<ReadableStream<Uint8Array>>;
 
 export interface Asked {
   readonly id: string;
@@ -84,7 +86,13 @@ export async function proxy(asked: Asked, resumable: Resumable): Promise<Respons
   const failure = response.status < LEAST_FAILURE ? null : readFailure(response.headers);
   if (failure !== null) throw new HubFailure(failure);
   if (served === null) return response;
-  return answer(response, served, exchange, resumable, (from) => reopen(env, shard, from, request.signal));
+  const again = (from: ResumeRequest) => reopen(env, shard, from, request.signal);
+  try {
+    return await answer(response, served, exchange, resumable, again);
+  } catch (error) {
+    if (request.signal.aborted) throw error;
+    throw lostBeforeItBegan(error, response.headers);
+  }
 }
 
 /** A hub's answer. `served` is null where all of it is here. */
@@ -140,13 +148,13 @@ async function call(
   throw new Failure("model_unavailable", { detail: "the hub was lost again and again", cause: last });
 }
 
-function answer(
+async function answer(
   response: Response,
   served: Served,
   exchange: ExchangeRequest,
   resumable: Resumable,
-  reopen: (from: ResumeRequest) => Promise<ReadableStream<Uint8Array> | null>,
-): Response {
+  reopen: (from: ResumeRequest) => Promise<ReadableStream<Uint8Array>>,
+): Promise<Response> {
   const { connector, instance, status } = served;
   const headers = new Headers(response.headers);
   // What a hub says to the Worker, of any version, is not the client's.
@@ -158,7 +166,7 @@ function answer(
     headers.set("x-accel-buffering", "no");
   }
   if (response.body === null) return new Response(null, { status, headers });
-  const body = resumable({
+  const body = await resumable({
     first: response.body,
     reopen: (offset) =>
       reopen({ id: exchange.id, target: exchange.target, connector, instance, offset, head: false, stream: isEvents }),
@@ -167,27 +175,42 @@ function answer(
   return new Response(body, { status, headers });
 }
 
+/** The hub has written its line where it is a {@link HubFailure}. @param head of the answer that was to be: it tells how the caller stands. */
+function lostBeforeItBegan(error: unknown, head: Headers): Failure {
+  if (!(error instanceof HubFailure))
+    return new Failure("upstream_error", { detail: "lost again and again", cause: error });
+  const standing = [...head].filter(([name]) => name.startsWith(STANDING_PREFIX));
+  return new HubFailure({ ...error.public, headers: standing });
+}
+
+/** @throws HubFailure, or another error where no hub is heard any more. */
 async function reopen(
   env: Env,
   shard: number,
   from: ResumeRequest,
   signal: AbortSignal,
-): Promise<ReadableStream<Uint8Array> | null> {
+): Promise<ReadableStream<Uint8Array>> {
+  let last: unknown;
   for (const pause of PAUSES_MS) {
     if (pause > 0) await sleep(pause);
-    if (signal.aborted) return null;
+    signal.throwIfAborted();
+    let response: Response;
     try {
-      const response = await hubOf(env, shard).fetch("http://hub/", {
+      response = await hubOf(env, shard).fetch("http://hub/", {
         method: "POST",
         body: JSON.stringify(from),
         signal,
       });
-      return readFailure(response.headers) === null ? response.body : null;
-    } catch {
+    } catch (error) {
       // The hub is still on its way back.
+      last = error;
+      continue;
     }
+    const failure = readFailure(response.headers);
+    if (failure !== null) throw new HubFailure(failure);
+    if (response.body !== null) return response.body;
   }
-  return null;
+  throw new Error("the hub was lost again and again", { cause: last });
 }
 
 function sleep(ms: number): Promise<void> {

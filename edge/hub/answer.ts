@@ -78,9 +78,9 @@ export class Answer implements Reader {
   async response(exchange: Exchange, extra: HeaderPairs): Promise<Response> {
     const head = await this.#started.promise;
     if (this.#isAgain) return new Response(null, { status: 503, headers: { [AGAIN_HEADER]: `${exchange.attempts}` } });
-    // What is resumed and turns out to have failed, with nothing left of it, is told as a failure and not as a stream that
-    // breaks: the Worker would take that for another loss, and resume it again and again.
-    const isSpent = this.#isResumed && this.#failure !== null && exchange.unread === 0;
+    // What has failed with nothing of it told, or is resumed with nothing left of it, is told as a failure and not as a stream
+    // that breaks: the Worker would take that for another loss, and resume it again and again.
+    const isSpent = this.#failure !== null && (exchange.isUntold || (this.#isResumed && exchange.unread === 0));
     if (head === null || isSpent) return failed({ ...(this.#failure ?? { code: "internal_error" }), headers: extra });
     // A status that forbids a body is no answer to any of our questions, and `new Response` would throw on it.
     if (head.status === 204 || head.status === 205 || head.status === 304) {
@@ -105,6 +105,8 @@ export class Answer implements Reader {
   #stream(exchange: Exchange): ReadableStream<Uint8Array> {
     const pull = async (controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> => {
       for (;;) {
+        // The beginning of what has failed would only keep the Worker from saying so.
+        if (this.#failure !== null && exchange.isUntold) return controller.error(new Error(this.#failure.code));
         const bytes = this.#board.take(exchange, PULL_BYTES, Date.now());
         if (bytes.byteLength > 0) return controller.enqueue(bytes);
         if (this.#failure !== null) return controller.error(new Error(this.#failure.code));

@@ -8,22 +8,32 @@ import type { Exchange } from "./exchange.ts";
 export function failureOf(exchange: Exchange, end: End): PublicFailure | null {
   if (exchange.head === null) return refusalOf(end);
   // In an event stream the connector has written the error itself; the bytes are all there.
-  if (exchange.wanted !== end.bytes || end.outcome === "cancelled") return { code: "stream_interrupted" };
-  return end.outcome === "complete" || exchange.isStream ? null : { code: "stream_interrupted" };
+  const isWhole = exchange.wanted === end.bytes && end.outcome !== "cancelled";
+  if (isWhole && (end.outcome === "complete" || exchange.isStream)) return null;
+  return exchange.isUntold ? refusalOf(end) : { code: "stream_interrupted" };
 }
 
 /** The connector that answered for it is lost. */
 export function brokenOff(exchange: Exchange): PublicFailure {
   if (exchange.target === BACKEND) return { code: "auth_unavailable" };
-  return { code: exchange.head === null ? "upstream_error" : "stream_interrupted" };
+  return { code: hasNothing(exchange) ? "upstream_error" : "stream_interrupted" };
 }
 
-/** It broke off for good, and was over then; only who reads it does not know yet. */
-export function tellSpent(exchange: Exchange): Exchange {
+/** Nobody waits for it any longer. */
+export function outOfTime(exchange: Exchange): PublicFailure {
+  return { code: hasNothing(exchange) ? "upstream_timeout" : "stream_interrupted" };
+}
+
+/** It broke off for good, and was over then; only who reads it does not know yet. @param why as it was told then. */
+export function tellSpent(exchange: Exchange, why: PublicFailure): Exchange {
   exchange.state = "over";
-  exchange.failure = brokenOff(exchange);
+  exchange.failure = exchange.isUntold ? why : brokenOff(exchange);
   exchange.reader.fail(exchange.failure);
   return exchange;
+}
+
+function hasNothing(exchange: Exchange): boolean {
+  return exchange.head === null || exchange.isUntold;
 }
 
 function refusalOf(end: End): PublicFailure {

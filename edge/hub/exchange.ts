@@ -129,6 +129,11 @@ export class Exchange {
     return this.base + this.#read;
   }
 
+  /** A plain answer of which nothing has left the hub: that it broke can still be told by a status. */
+  get isUntold(): boolean {
+    return !this.isStream && this.taken === 0;
+  }
+
   get unread(): number {
     return this.answer.end - this.#read;
   }

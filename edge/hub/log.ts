@@ -13,11 +13,13 @@ const CLIENT_CLOSED = 499;
 export function logExchange(exchange: Exchange, charged: number | null, now: number): void {
   const { id, order, end, failure, head, openedAt } = exchange;
   const refused = failure === null ? null : (failure.status ?? ERRORS[failure.code].status);
+  // A head that never reached its client was not its answer.
+  const answered = failure !== null && exchange.isUntold ? null : (head?.status ?? null);
   logRequest({
     request_id: id,
     method: order?.method ?? "POST",
     path: order?.path ?? "",
-    status: head?.status ?? refused ?? CLIENT_CLOSED,
+    status: answered ?? refused ?? CLIENT_CLOSED,
     code: failure?.code ?? null,
     tenant: order?.tenant ?? null,
     tier: order?.tier ?? null,

@@ -13,6 +13,7 @@ import {
 } from "../../shared/wire/frames.ts";
 import { readEnd, readHead } from "../../shared/wire/hot.ts";
 import {
+  ATTEMPTS,
   GoAway,
   Hello,
   jsonFrame,
@@ -30,7 +31,7 @@ import type { Link } from "./link.ts";
 import type { Switchboard } from "./switchboard.ts";
 
 /** What both ends must know to use it. */
-export const FEATURES: readonly string[] = [PROBE];
+export const FEATURES: readonly string[] = [PROBE, ATTEMPTS];
 
 type Handler = (board: Switchboard, link: Link, frame: Frame, now: number) => void;
 

@@ -1,18 +1,18 @@
-// A set that remembers its newest members only.
-export class RecentIds {
-  readonly #ids = new Set<string>();
+// A map that remembers its newest members only.
+export class Recent<Value> {
+  readonly #values = new Map<string, Value>();
   readonly #most: number;
 
   constructor(most: number) {
     this.#most = most;
   }
 
-  add(id: string): void {
-    this.#ids.add(id);
-    if (this.#ids.size > this.#most) this.#ids.delete(this.#ids.values().next().value!);
+  add(id: string, value: Value): void {
+    this.#values.set(id, value);
+    if (this.#values.size > this.#most) this.#values.delete(this.#values.keys().next().value!);
   }
 
-  has(id: string): boolean {
-    return this.#ids.has(id);
+  get(id: string): Value | undefined {
+    return this.#values.get(id);
   }
 }

@@ -1,6 +1,6 @@
 // Who is told that an exchange is over, and when its END may be acknowledged: not before what it settles is on disk. Pure.
 import type { Frame } from "../../shared/wire/frames.ts";
-import { type End, settledFrame } from "../../shared/wire/messages.ts";
+import { ATTEMPTS, type End, settledFrame } from "../../shared/wire/messages.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Link } from "./link.ts";
 
@@ -37,7 +37,8 @@ export class Settlement {
 
   ended(end: End, link: Link, channel: number): void {
     this.#events.settle(end);
-    this.#acks.push({ link, frame: settledFrame(channel, end.exchange) });
+    const attempt = link.state.features.includes(ATTEMPTS) ? end.attempt : null;
+    this.#acks.push({ link, frame: settledFrame(channel, end.exchange, attempt) });
   }
 
   /** It is over without an END. */

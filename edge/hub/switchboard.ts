@@ -8,12 +8,12 @@ import type { End } from "../../shared/wire/messages.ts";
 import type { Spool } from "../../shared/wire/spool.ts";
 import { Abandoned } from "./abandoned.ts";
 import { freeOn, leave, letGoOfSent, pushBody, sendOpen, sendReset, sendResume, takeAnswer } from "./boarding.ts";
-import { brokenOff, failureOf, tellSpent } from "./endings.ts";
+import { brokenOff, failureOf, outOfTime, tellSpent } from "./endings.ts";
 import { Exchange, type Order, type Reader } from "./exchange.ts";
 import { Link, type LinkState, type Transport } from "./link.ts";
 import { ACCEPT_WITHIN_MS, HOLD_MS, isGivenUp, mayGoOn, patienceOf, placeFor, REATTACH_WITHIN_MS } from "./patience.ts";
 import { rivalsOf } from "./place.ts";
-import { RecentIds } from "./recent.ts";
+import { Recent } from "./recent.ts";
 import { Settlement, type SettlementEvents } from "./settlement.ts";
 
 const NEWER = "a newer socket of this connector is here";
@@ -25,8 +25,8 @@ export class Switchboard {
   readonly #exchanges = new Set<Exchange>();
   /** Of these, the ones that no socket has: the first to come is the first to go. */
   readonly #waiting = new Set<Exchange>();
-  /** Ids of what broke off for good while its answer ran: a Worker that asks to go on is told so at once. */
-  readonly #brokenOff = new RecentIds(1_000);
+  /** What broke off for good while its answer ran, and why: a Worker that asks to go on is told so at once. */
+  readonly #brokenOff = new Recent<PublicFailure>(1_000);
   readonly #abandoned = new Abandoned(this.#exchanges);
   #turn = 0;
   /** ms; when this was last told the time. */
@@ -73,7 +73,8 @@ export class Switchboard {
   /** Goes on with an exchange whose hub was lost, at the connector that answers for it. */
   resume(from: ResumeRequest, reader: Reader, now: number): Exchange {
     const exchange = Exchange.resumed(from, reader, now);
-    if (this.#brokenOff.has(from.id)) return tellSpent(exchange);
+    const why = this.#brokenOff.get(from.id);
+    if (why !== undefined) return tellSpent(exchange, why);
     this.#exchanges.add(exchange);
     this.#await(exchange, now);
     return exchange;
@@ -191,7 +192,7 @@ export class Switchboard {
     if (exchange.end === null) this.settlement.unanswered(exchange);
     exchange.failure = failure;
     this.#forget(exchange);
-    if (exchange.head !== null) this.#brokenOff.add(exchange.id);
+    if (exchange.head !== null) this.#brokenOff.add(exchange.id, failure);
     exchange.reader.fail(failure);
   }
 
@@ -229,8 +230,8 @@ export class Switchboard {
 
   #giveUp(exchange: Exchange): void {
     if (exchange.end === null) sendReset(exchange, "cancelled", false);
+    this.fail(exchange, outOfTime(exchange));
     exchange.drop();
-    this.fail(exchange, { code: exchange.head === null ? "upstream_timeout" : "stream_interrupted" });
   }
 
   #unseated(exchange: Exchange, now: number): void {

@@ -11,16 +11,20 @@ const SMALL_BYTES = 16 * 1024;
 
 export interface ResumableOptions {
   readonly first: ReadableStream<Uint8Array>;
-  /** Goes on behind `offset`; null where that is not possible any more. */
-  readonly reopen: (offset: number) => Promise<ReadableStream<Uint8Array> | null>;
+  /** Goes on behind `offset`; throws where that is not possible any more. */
+  readonly reopen: (offset: number) => Promise<ReadableStream<Uint8Array>>;
   /**
-   * What a client of an event stream reads when the answer cannot go on; null for a plain body, whose only honest end
-   * is a broken connection.
+   * What a client of an event stream reads when the answer cannot go on; null for a plain body, whose only honest end,
+   * once it has begun, is a broken connection.
    */
   readonly interrupted: Uint8Array | null;
 }
 
-export function resumable({ first, reopen, interrupted }: ResumableOptions): ReadableStream<Uint8Array> {
+/**
+ * A plain body comes with its first bytes, since before them its loss can be told by a status.
+ * @throws what `reopen` throws, or the error of the stream: the loss of a plain body of which nothing has come.
+ */
+export async function resumable({ first, reopen, interrupted }: ResumableOptions): Promise<ReadableStream<Uint8Array>> {
   let reader = first.getReader({ mode: "byob" });
   let buffer = new ArrayBuffer(READ_BYTES);
   let offset = 0;
@@ -43,8 +47,8 @@ export function resumable({ first, reopen, interrupted }: ResumableOptions): Rea
       } catch (error) {
         const isOver = isLeft || inVain === MOST_IN_VAIN;
         inVain += 1;
-        const again = isOver ? null : await reopen(offset);
-        if (again === null) throw error;
+        if (isOver) throw error;
+        const again = await reopen(offset);
         reader = again.getReader({ mode: "byob" });
         if (isLeft) {
           await reader.cancel();
@@ -56,10 +60,13 @@ export function resumable({ first, reopen, interrupted }: ResumableOptions): Rea
     }
   };
 
+  let beginning = interrupted === null ? { chunk: await next() } : null;
+
   const pull = async (controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> => {
     try {
       for (;;) {
-        const chunk = await next();
+        const chunk = beginning === null ? await next() : beginning.chunk;
+        beginning = null;
         if (chunk === null) {
           if (tail !== null) controller.enqueue(tail);
           return controller.close();

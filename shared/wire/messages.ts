@@ -39,6 +39,10 @@ const pools = z.array(PoolReport).max(64);
 
 /** A feature (spec.md §3): the socket only looks whether it would be welcome. Nothing is ever opened on it. */
 export const PROBE = "probe";
+/** A feature (spec.md §4): SETTLED names the attempt. */
+export const ATTEMPTS = "attempts";
+/** An id, and behind it more digits than an attempt has. */
+const MAX_SETTLED_BYTES = 136;
 
 export const Hello = z.object({
   versions: z.array(z.number().int()).min(1).max(16),
@@ -192,17 +196,34 @@ export function readCredit(frame: Frame): number {
   return Number(limit);
 }
 
-export function settledFrame(channel: number, exchange: string): Frame {
-  return { type: FrameType.SETTLED, channel, payload: text.encode(exchange) };
+/** Of the END that is acknowledged. */
+export interface Settled {
+  readonly exchange: string;
+  /** Null: of whichever there is. */
+  readonly attempt: number | null;
 }
 
-export function readSettled(frame: Frame): string {
-  if (frame.payload.byteLength === 0 || frame.payload.byteLength > 128) throw malformed(frame, "id length");
+/** @param attempt null for a connector that does not know the feature {@link ATTEMPTS}: it would take all of it for the id. */
+export function settledFrame(channel: number, exchange: string, attempt: number | null): Frame {
+  const settled = attempt === null ? exchange : `${exchange}\n${attempt}`;
+  return { type: FrameType.SETTLED, channel, payload: text.encode(settled) };
+}
+
+export function readSettled(frame: Frame): Settled {
+  if (frame.payload.byteLength > MAX_SETTLED_BYTES) throw malformed(frame, "id length");
+  let settled: string;
   try {
-    return strict.decode(frame.payload);
+    settled = strict.decode(frame.payload);
   } catch {
     throw malformed(frame, "not UTF-8");
   }
+  const at = settled.indexOf("\n");
+  const exchange = at === -1 ? settled : settled.slice(0, at);
+  if (exchange.length === 0 || exchange.length > 128) throw malformed(frame, "id length");
+  if (at === -1) return { exchange, attempt: null };
+  const attempt = settled.slice(at + 1);
+  if (!/^[1-9]\d{0,3}$/.test(attempt)) throw malformed(frame, "attempt");
+  return { exchange, attempt: Number(attempt) };
 }
 
 export function acceptFrame(channel: number): Frame {

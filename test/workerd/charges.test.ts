@@ -209,6 +209,6 @@ test("what has broken off for good is waited for a minute, also when its Worker 
     stream: false,
   };
   const again = await stub.fetch("http://hub/", { method: "POST", body: JSON.stringify(from) });
-  expect(again.headers.get(FAILURE_HEADER)).toContain("stream_interrupted");
+  expect(again.headers.get(FAILURE_HEADER)).toContain("upstream_error");
   expect(await patience()).toBeLessThanOrEqual(60_000);
 }, 30_000);

@@ -75,7 +75,7 @@ describe("an exchange of the table", () => {
     running.over("complete", null);
     guest.cancel("cancelled");
     expect(told).toContain("abandon");
-    table.settled("x");
+    table.settled({ exchange: "x", attempt: null });
     now = ORPHAN_MS;
     table.tick(now);
     expect(table.retained).toBe(0);
@@ -117,7 +117,7 @@ describe("an exchange of the table", () => {
     running.data(new Uint8Array(300_000));
     running.over("complete", null);
     guest.cancel("no_accept");
-    table.settled("x");
+    table.settled({ exchange: "x", attempt: null });
     expect(table.undelivered).toBe(0);
     now = ORPHAN_MS;
     table.tick(now);
@@ -139,7 +139,7 @@ describe("an exchange of the table", () => {
     table.tick(ORPHAN_MS);
     expect(aborts).toBe(1);
     expect(table.unsettled()).toMatchObject([{ exchange: "x", outcome: "cancelled" }]);
-    table.settled("x");
+    table.settled({ exchange: "x", attempt: null });
     expect(table.unsettled()).toEqual([]);
   });
 
@@ -169,6 +169,19 @@ describe("an exchange of the table", () => {
     table.open({ ...OPEN, attempt: 52 }, lane().made);
     expect(leaseOf()).toEqual([[52, undefined]]);
     expect(Object.keys(table.unsettled()[0]!)).not.toContain("lease");
+  });
+
+  test.each([
+    ["an earlier attempt", 1, [2]],
+    ["this attempt", 2, []],
+    ["a later attempt", 3, []],
+    ["no attempt, as an older hub says it", null, []],
+  ])("that was over and is opened once more owes its END after SETTLED of %s as it should", (_what, attempt, owed) => {
+    table.open(OPEN, lane().made);
+    running.over("complete", null);
+    table.open({ ...OPEN, attempt: 2 }, lane().made);
+    table.settled({ exchange: "x", attempt });
+    expect(table.unsettled().map((end) => end.attempt)).toEqual(owed);
   });
 
   test("that has finished is kept for 30 s from the loss of the socket that was to deliver it", () => {

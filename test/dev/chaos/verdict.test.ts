@@ -1,12 +1,10 @@
 // What chaos calls a violation: a verdict that accepts everything would prove nothing.
 import { describe, expect, test } from "vitest";
-import { digestOf } from "../../../dev/backend/keys.ts";
 import type { LedgerRow } from "../../../dev/chaos/bill.ts";
 import type { Outcome } from "../../../dev/chaos/client.ts";
-import { KEYS } from "../../../dev/chaos/question.ts";
+import { KEYS, SHARDS, shardOf } from "../../../dev/chaos/question.ts";
 import { Random } from "../../../dev/chaos/random.ts";
 import { FAULT_KINDS, type FaultKind, scheduleOf } from "../../../dev/chaos/schedule.ts";
-import { SHARDS } from "../../../dev/chaos/site.ts";
 import { isHonest, recoveries } from "../../../dev/chaos/verdict.ts";
 
 const question = {
@@ -42,6 +40,7 @@ describe("an outcome", () => {
     ["wrong", "edge restart", [failed], false],
     ["lost", "edge restart", [], true],
     ["lost", "connector killed", [], false],
+    ["lost", "engine breaks off", [], false],
     ["broken", "connector killed", [], true],
     ["broken", "edge restart", [], true],
     ["refused", "connector killed", [], false],
@@ -57,12 +56,42 @@ describe("an outcome", () => {
     ["refused", null, [failed], true],
   ];
   test.each(rows)("that is %s with the fault %s and the runs %j is honest: %s", (kind, fault, own, expected) => {
-    expect(isHonest(outcome(kind), { happened: fault === null ? [] : happened(fault), rows: own })).toBe(expected);
+    expect(isHonest(outcome(kind), { happened: fault === null ? [] : happened(fault), rows: own, absentMs: 0 })).toBe(
+      expected,
+    );
+  });
+
+  test.each([
+    ["502 upstream_error", "connector killed", false, true],
+    ["502 upstream_error", "connector forced to stop", false, true],
+    ["502 upstream_error", "connector killed", true, false],
+    ["504 upstream_timeout", "connector killed", false, false],
+    ["502 upstream_error", "connector drain", false, false],
+    ["502 upstream_error", "uplink RST", false, false],
+  ] as const)(
+    "that is refused by %s with the fault %s, a stream: %s, is honest: %s",
+    (detail, fault, stream, expected) => {
+      const refused = { ...outcome("refused"), detail, question: { ...question, stream } };
+      expect(isHonest(refused, { happened: happened(fault), rows: [], absentMs: 0 })).toBe(expected);
+    },
+  );
+
+  test.each([
+    ["503 model_unavailable", 2_000, true],
+    ["503 model_unavailable", 1_000, false],
+    ["503 queue_full", 60_000, false],
+    ["502 upstream_error", 60_000, false],
+  ])("that is refused by %s when no connector was there for %i ms is honest: %s", (detail, absentMs, expected) => {
+    expect(isHonest({ ...outcome("refused"), detail }, { happened: [], rows: [], absentMs })).toBe(expected);
   });
 
   test("is not excused by a fault that was over before, or came after", () => {
-    expect(isHonest(outcome("lost"), { happened: happened("edge restart", 1_200, 1_300), rows: [] })).toBe(false);
-    expect(isHonest(outcome("lost", 60_000, 60_100), { happened: happened("edge restart"), rows: [] })).toBe(false);
+    expect(isHonest(outcome("lost"), { happened: happened("edge restart", 1_200, 1_300), rows: [], absentMs: 0 })).toBe(
+      false,
+    );
+    expect(
+      isHonest(outcome("lost", 60_000, 60_100), { happened: happened("edge restart"), rows: [], absentMs: 0 }),
+    ).toBe(false);
   });
 });
 
@@ -86,7 +115,7 @@ test("the time to recover ends with the first whole answer, and the slowest prob
 });
 
 test("every shard has keys, so that no hub is left out of the load", () => {
-  const shards = KEYS.map((key) => Number.parseInt(digestOf(key).slice(0, 8), 16) % SHARDS);
+  const shards = KEYS.map(shardOf);
   expect(new Set(shards).size).toBe(SHARDS);
 });
 

@@ -166,6 +166,16 @@ describe("answer_bytes", () => {
     expect(ledger(port)).toMatchObject([{ outcome: "complete" }]);
   });
 
+  test("with hang_after_head sends its head and nothing more, until the fault is cleared", async () => {
+    await setFaults({ answer_bytes: 1_000, hang_after_head: true });
+    const socket = open(chat(), { path: CHAT, body });
+    await received(socket, "HTTP/1.1 200");
+    expect([ledger(), engineAt(chat()).slots.busy]).toEqual([[], 1]);
+    await setFaults({});
+    await vi.waitFor(() => expect(ledger()).toMatchObject([{ outcome: "complete" }]));
+    socket.destroy();
+  });
+
   test("waits for its reader and is cancelled with it", async () => {
     await setFaults({ answer_bytes: 1e9 });
     const socket = open(chat(), { path: CHAT, body });

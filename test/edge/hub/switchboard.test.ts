@@ -2,14 +2,22 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import type { Exchange } from "../../../edge/hub/exchange.ts";
 import { newLinkState } from "../../../edge/hub/link.ts";
-import { MOVE_AFTER_MS, OVERTIME_MS, REATTACH_WITHIN_MS } from "../../../edge/hub/patience.ts";
+import { ACCEPT_WITHIN_MS, MOVE_AFTER_MS, OVERTIME_MS, REATTACH_WITHIN_MS } from "../../../edge/hub/patience.ts";
 import { byOpening } from "../../../edge/hub/place.ts";
 import { receive } from "../../../edge/hub/receive.ts";
 import type { Switchboard } from "../../../edge/hub/switchboard.ts";
 import { EMPTY, encode } from "../../../shared/wire/codec.ts";
 import { CloseCode, FrameType } from "../../../shared/wire/frames.ts";
 import { readOpen } from "../../../shared/wire/hot.ts";
-import { acceptFrame, jsonFrame, pongFrame, Reset, Resume, readJson } from "../../../shared/wire/messages.ts";
+import {
+  acceptFrame,
+  jsonFrame,
+  pongFrame,
+  Reset,
+  Resume,
+  readJson,
+  readSettled,
+} from "../../../shared/wire/messages.ts";
 import { Spool } from "../../../shared/wire/spool.ts";
 import { MODEL, newBoard, newReader, ORDER, Socket, type Told } from "../../support/hub-side.ts";
 
@@ -130,6 +138,62 @@ describe("an exchange that no socket carries", () => {
   });
 });
 
+describe("an END that comes so late that its exchange is opened once more", () => {
+  test.each([
+    [["attempts"], { exchange: "x1", attempt: 1 }],
+    [[], { exchange: "x1", attempt: null }],
+  ])(
+    "is acknowledged behind that OPEN, by its own attempt where the connector knows the feature: %j",
+    (features, settled) => {
+      const exchange = board.open(ORDER, new Spool(), newReader(), NOW);
+      const socket = new Socket(board, NOW).hello(NOW, { features });
+      const { channel } = exchange;
+      const late = NOW + ACCEPT_WITHIN_MS;
+      board.tick(late);
+      socket.heard.length = 0;
+      // A sign of life, and behind it what was under way.
+      socket.says(late, pongFrame(PING));
+      socket.says(late, acceptFrame(channel), socket.head(channel), socket.end(channel, 0));
+      board.tick(late + 1);
+      const [open, ack] = socket.heard.filter(({ type }) => type === FrameType.OPEN || type === FrameType.SETTLED);
+      expect([readOpen(open!).attempt, readSettled(ack!)]).toEqual([2, settled]);
+    },
+  );
+});
+
+describe("a plain answer that breaks off behind its head", () => {
+  const LATE = { outcome: "failed", failure: { code: "upstream_timeout" } } as const;
+  const CUT = { outcome: "truncated" } as const;
+  const from = { id: "x1", target: MODEL, connector: "onprem-1", instance: "running", head: false, stream: false };
+
+  test.each([
+    ["the connector's word where nothing was read of it", LATE, 0, "upstream_timeout"],
+    ["a failure of the engine where nothing was read of it, and nobody says why", CUT, 0, "upstream_error"],
+    ["an answer that broke off where some of it was read", LATE, 2, "stream_interrupted"],
+  ] as const)("is %s; a resume is told the same", (_what, end, read, code) => {
+    const reader = newReader();
+    const exchange = board.open(ORDER, new Spool(), reader, NOW);
+    const socket = new Socket(board, NOW).hello(NOW);
+    const { channel } = exchange;
+    socket.says(NOW, acceptFrame(channel), socket.head(channel), socket.data(channel, 3));
+    board.take(exchange, read, NOW);
+    socket.says(NOW, socket.end(channel, 3, end));
+    const resumed = newReader();
+    board.resume({ ...from, offset: read }, resumed, NOW);
+    expect([reader.failures, resumed.failures]).toMatchObject([[{ code }], [{ code }]]);
+  });
+
+  test("of a stream is never a status, whatever was read of it", () => {
+    const reader = newReader();
+    const order = { ...ORDER, dialect: { model: MODEL, stream: true, usage: false } };
+    const exchange = board.open(order, new Spool(), reader, NOW);
+    const socket = new Socket(board, NOW).hello(NOW);
+    socket.says(NOW, acceptFrame(exchange.channel), socket.head(exchange.channel));
+    socket.says(NOW, socket.end(exchange.channel, 0, { outcome: "cancelled" }));
+    expect(reader.failures).toMatchObject([{ code: "stream_interrupted" }]);
+  });
+});
+
 describe("what hangs", () => {
   const END_OF_TIME = NOW + ORDER.deadline_ms + OVERTIME_MS;
 
@@ -149,8 +213,18 @@ describe("what hangs", () => {
     expect(board.running).toBe(1);
     socket.heard.length = 0;
     board.tick(END_OF_TIME);
-    expect(reader.failures).toMatchObject([{ code: "stream_interrupted" }]);
+    expect(reader.failures).toMatchObject([{ code: "upstream_timeout" }]);
     expect([board.running, exchange.unread, socket.types]).toEqual([0, 0, [FrameType.RESET]]);
+  });
+
+  test("is given up as an answer that broke off where its reader has taken some of it and then stands still", () => {
+    const { exchange, socket, reader } = answering();
+    board.take(exchange, 10, NOW);
+    for (const at of [END_OF_TIME, END_OF_TIME + OVERTIME_MS]) {
+      socket.says(at, pongFrame(PING));
+      board.tick(at);
+    }
+    expect(reader.failures).toMatchObject([{ code: "stream_interrupted" }]);
   });
 
   test("also where its END has come", () => {

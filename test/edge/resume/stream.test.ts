@@ -25,6 +25,10 @@ function source(chunks: Uint8Array[], breaks: boolean): ReadableStream<Uint8Arra
   });
 }
 
+const gone = async (): Promise<never> => {
+  throw new Error("nobody knows it");
+};
+
 async function text(stream: ReadableStream<Uint8Array>): Promise<string> {
   return new TextDecoder().decode(Buffer.concat(await Array.fromAsync(stream)));
 }
@@ -43,7 +47,7 @@ describe("a resumable stream", () => {
           for (let at = offset; at < end; at += size) chunks.push(bytes.slice(at, Math.min(at + size, end)));
           return source(chunks, end < bytes.length);
         };
-        const stream = resumable({
+        const stream = await resumable({
           first: from(0),
           reopen: async (offset) => from(offset),
           interrupted: isEvents ? INTERRUPTED : null,
@@ -54,17 +58,48 @@ describe("a resumable stream", () => {
   });
 
   test("that cannot go on ends with whole events and then the error, never with half an event", async () => {
-    const stream = resumable({
+    const stream = await resumable({
       first: source([encode("data: one\n\ndata: tw")], true),
-      reopen: async () => null,
+      reopen: gone,
       interrupted: INTERRUPTED,
     });
     expect(await text(stream)).toBe('data: one\n\ndata: {"error":"cut"}\n\n');
   });
 
   test("of a plain body that cannot go on breaks, and never looks complete", async () => {
-    const stream = resumable({ first: source([encode('{"a":')], true), reopen: async () => null, interrupted: null });
-    await expect(text(stream)).rejects.toThrow("the hub was reset");
+    const stream = await resumable({ first: source([encode('{"a":')], true), reopen: gone, interrupted: null });
+    await expect(text(stream)).rejects.toThrow("nobody knows it");
+  });
+
+  test("of a plain body is not there before its first bytes, and then does not wait for more", async () => {
+    const begin = Promise.withResolvers<void>();
+    const first = new ReadableStream({
+      type: "bytes",
+      async pull(controller) {
+        await begin.promise;
+        controller.enqueue(encode("{"));
+      },
+    });
+    let isHere = false;
+    const stream = resumable({ first, reopen: gone, interrupted: null }).then((made) => {
+      isHere = true;
+      return made;
+    });
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(isHere).toBe(false);
+    begin.resolve();
+    const reader = (await stream).getReader();
+    expect((await reader.read()).value).toEqual(encode("{"));
+  });
+
+  test("of a plain body is not there at all where it is lost before its first byte", async () => {
+    const again = [source([], true), source([], true)];
+    const reopen = async () => again.pop() ?? gone();
+    await expect(resumable({ first: source([], true), reopen, interrupted: null })).rejects.toThrow("nobody knows it");
+  });
+
+  test("of an empty plain body is empty", async () => {
+    expect(await text(await resumable({ first: source([], false), reopen: gone, interrupted: null }))).toBe("");
   });
 
   test("is cancelled with its reader", async () => {
@@ -76,7 +111,7 @@ describe("a resumable stream", () => {
         cancelled = true;
       },
     });
-    const reader = resumable({ first, reopen: async () => null, interrupted: INTERRUPTED }).getReader();
+    const reader = (await resumable({ first, reopen: gone, interrupted: INTERRUPTED })).getReader();
     await reader.read();
     await reader.cancel();
     expect(cancelled).toBe(true);
@@ -96,7 +131,7 @@ describe("a resumable stream", () => {
       asked.resolve();
       return hub.promise;
     };
-    const reader = resumable({ first: source([], true), reopen, interrupted: INTERRUPTED }).getReader();
+    const reader = (await resumable({ first: source([], true), reopen, interrupted: INTERRUPTED })).getReader();
     const read = reader.read();
     await asked.promise;
     await reader.cancel().catch(() => {});
@@ -113,7 +148,11 @@ describe("a resumable stream", () => {
       if (resumed > 1_000) throw new Error("without end");
       return source([], true);
     };
-    const stream = resumable({ first: source([encode("data: one\n\n")], true), reopen, interrupted: INTERRUPTED });
+    const stream = await resumable({
+      first: source([encode("data: one\n\n")], true),
+      reopen,
+      interrupted: INTERRUPTED,
+    });
     expect(await text(stream)).toBe('data: one\n\ndata: {"error":"cut"}\n\n');
     expect(resumed).toBe(MOST_IN_VAIN);
   });

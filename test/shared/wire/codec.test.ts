@@ -40,7 +40,8 @@ const GOLDEN: readonly [name: string, frame: Frame, wire: string][] = [
   ["DATA", { type: FrameType.DATA, channel: 0xffffffff, payload: ascii("x") }, "07000001" + "ffffffff" + "78"],
   ["CREDIT of a channel", creditFrame(2, 262_144), "0a000008" + "00000002" + "0000000000040000"],
   ["CREDIT of the socket", creditFrame(0, 2 ** 53 - 1), "0a000008" + "00000000" + "001fffffffffffff"],
-  ["SETTLED", settledFrame(3, "req_1"), "0c000005" + "00000003" + "7265715f31"],
+  ["SETTLED", settledFrame(3, "req_1", null), "0c000005" + "00000003" + "7265715f31"],
+  ["SETTLED of an attempt", settledFrame(3, "req_1", 12), "0c000008" + "00000003" + "7265715f310a3132"],
   ["PING", { type: FrameType.PING, channel: 0, payload: bytes("0102") }, "0d000002" + "00000000" + "0102"],
   ["PONG", pongFrame({ type: FrameType.PING, channel: 0, payload: bytes("0102") }), "0e000002" + "00000000" + "0102"],
   [
@@ -159,8 +160,30 @@ describe("payloads", () => {
     }
   });
 
-  test("SETTLED must name an exchange, PING must be short", () => {
-    for (const payload of [new Uint8Array(0), new Uint8Array(129), bytes("ff")]) {
+  test("SETTLED reads back as it was written, with and without its attempt", () => {
+    const id = fc.string({ minLength: 1, maxLength: 128, unit: "grapheme-ascii" });
+    const attempt = fc.option(fc.integer({ min: 1, max: 1_000 }));
+    fc.assert(
+      fc.property(id, attempt, (exchange, number) => {
+        expect(readSettled(settledFrame(1, exchange, number))).toEqual({ exchange, attempt: number });
+      }),
+    );
+  });
+
+  test("SETTLED must name an exchange and at most one attempt, PING must be short", () => {
+    const wrong = [
+      "",
+      "\n1",
+      "x\n",
+      "x\n0",
+      "x\n-1",
+      "x\n1e2",
+      "x\n10000",
+      "x\n1\n2",
+      "x".repeat(129),
+      `x\n${"1".repeat(200)}`,
+    ];
+    for (const payload of [...wrong.map(ascii), bytes("ff")]) {
       expect(() => readSettled({ type: FrameType.SETTLED, channel: 0, payload })).toThrow(WireViolation);
     }
     expect(() => pongFrame({ type: FrameType.PING, channel: 0, payload: new Uint8Array(65) })).toThrow(WireViolation);
