@@ -7,6 +7,7 @@ import {
   EXCHANGE_HEADER,
   type ExchangeRequest,
   type ResumeRequest,
+  WHOLE_HEADER,
   wholeHeaders,
 } from "../../shared/hop.ts";
 
@@ -84,8 +85,11 @@ test("an engine's own 299 is a status like any other", async () => {
   expect(await response.json()).toEqual({ ok: true });
 });
 
-test("a whole answer comes out of the head, and nothing of the hop with it", async () => {
-  const headers = wholeHeaders({ headers: { "content-type": "application/json" }, body: btoa('{"ok":true}') });
+const WHOLE = wholeHeaders({ headers: { "content-type": "application/json" }, body: btoa('{"ok":true}') });
+test.each([
+  ["as this version writes it", WHOLE],
+  ["escaped, as an earlier version does", { ...WHOLE, [WHOLE_HEADER]: encodeURIComponent(WHOLE[WHOLE_HEADER] ?? "") }],
+])("a whole answer comes out of the head, and nothing of the hop with it: %s", async (_, headers) => {
   const response = await ask(hubs(() => new Response(null, { status: 200, headers }), []));
   expect(internal(response)).toEqual([]);
   expect(response.headers.get("content-type")).toBe("application/json");
