@@ -4,8 +4,8 @@ const BASE_MS = 500;
 const MOST_MS = 30_000;
 /** So long a socket must have lived before its loss counts as the first one. */
 export const HEALTHY_MS = 10_000;
-/** A socket that lived so long is worth a redial at once; one that did not may be what ends the next one, too. */
-export const BRIEF_MS = 1_000;
+/** A socket that lived so long is worth a redial at once, also where its hub is lost every second; one that did not may be what ends the next one, too. */
+export const BRIEF_MS = 250;
 /** Dials that fail before the wait doubles: an edge that restarts is back within seconds, and is found within one. */
 export const DIALS_PER_STEP = 4;
 

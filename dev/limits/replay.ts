@@ -134,6 +134,12 @@ function changesOf(journal: readonly Entry[], digest: string): { changes: Change
       const admit: Charge = { at, used: null, reserved };
       charges.set(id, admit);
       changes.push({ at, admit });
+    } else if (entry[0] === "owe" && entry[1] === digest) {
+      // It ran under a lease that was lost: it takes what it used when that is known.
+      const [, , id, at, , used] = entry;
+      const admit: Charge = { at, used, reserved: used };
+      charges.set(id, admit);
+      changes.push({ at, admit });
     } else if (entry[0] === "settle") {
       const [, id, used, at] = entry;
       const settle = charges.get(id);

@@ -164,6 +164,8 @@ export abstract class HubObject<Env> extends DurableObject<Env> {
     }
     const gateMs = Date.now() - askedAt;
     if ("failure" in admission) {
+      // What is told must be true in the next life of this hub, too.
+      this.board.settlement.commit();
       logRefusal(asked, admission, gateMs);
       return failed(admission.failure);
     }
