@@ -12,6 +12,7 @@ import type { Disk } from "./disk.ts";
 import { Estimates } from "./estimate.ts";
 import { denied, limitHeaders } from "./headers.ts";
 import { Journal } from "./journal.ts";
+import { isScarce } from "./ledger.ts";
 import { limitsOf, type Tiers } from "./tiers.ts";
 import { demandOf, usedBy } from "./toll.ts";
 import { Totals } from "./totals.ts";
@@ -269,7 +270,10 @@ export class Gate {
       const rates = { rpm, tpm, tokensPerDay };
       lease = writeDebt({ digest, label, at: now, tokens, prompt, likely: Math.min(estimate.likely, prompt), rates });
     }
-    const headers = limitHeaders(this.#books.standing(digest, limits, now));
+    const standing = this.#books.standing(digest, limits, now);
+    // A hub that is lost with it must not let another one in instead: near a limit it is on disk before its OPEN.
+    if (isScarce(standing)) this.commitAdmissions();
+    const headers = limitHeaders(standing);
     const admitted = { tier, tenant, maxTokens: demand.maxTokens, headers };
     return lease === undefined ? admitted : { ...admitted, lease };
   }

@@ -255,3 +255,10 @@ function allowance(bucket: Bucket, limit: number, now: number): Allowance {
 export function dayOf(now: number): number {
   return Math.floor(now / DAY_MS);
 }
+
+/** Of each limit; with less than that left, one admission more or less may decide over the next one. */
+const SCARCE_PART = 0.1;
+
+export function isScarce({ requests, tokens, day }: Standing): boolean {
+  return [requests, tokens, day].some(({ limit, remaining }) => remaining < limit * SCARCE_PART);
+}

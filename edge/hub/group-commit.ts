@@ -4,7 +4,7 @@
 // - Alone, and the one before was alone too: at once, as nothing else waits for the hub. The first of a crowd looks alone.
 // - Among others, a few milliseconds later, or when the first answer is about to leave whose own admission is not on disk; that
 //   commit takes with it all who were let in by then.
-// A denial leaves when everything is on disk on whose account it was made (object.ts).
+// Near a limit the gate does not wait for any of that, and a denial leaves when everything is on disk on whose account it was made.
 // The output gate holds an answer until it is on disk. A hub that is lost before that has let nobody hear of it: its Worker asks
 // again by the same id, and it is counted once. If the Worker is lost too, or its client leaves, or is denied this time, then the
 // connector's END brings back the lease that went out with OPEN, and the next life of the hub charges by that (gate/debt.ts).

@@ -2,7 +2,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { UNITS } from "../../../edge/gate/bucket.ts";
-import { DAY_MS, dayOf, Ledger, type LedgerState, type Rates } from "../../../edge/gate/ledger.ts";
+import { DAY_MS, dayOf, isScarce, Ledger, type LedgerState, type Rates } from "../../../edge/gate/ledger.ts";
 import { Desk, KEY, moves, play, sizeOf, someRates, T0 } from "../../support/ledgers.ts";
 
 const RATES: Rates = { rpm: 10, tpm: 1_000, tokensPerDay: 10_000 };
@@ -276,4 +276,14 @@ describe("a ledger", () => {
       }),
     );
   });
+});
+
+test("a tenth of any limit is little", () => {
+  const all = { limit: 100, remaining: 100, resetMs: 0 };
+  const little = { limit: 100, remaining: 9, resetMs: 1 };
+  const enough = { limit: 100, remaining: 10, resetMs: 1 };
+  expect(isScarce({ requests: all, tokens: all, day: enough })).toBe(false);
+  expect(isScarce({ requests: little, tokens: all, day: all })).toBe(true);
+  expect(isScarce({ requests: all, tokens: little, day: all })).toBe(true);
+  expect(isScarce({ requests: all, tokens: all, day: little })).toBe(true);
 });
