@@ -33,6 +33,8 @@ export interface SettledLine {
   readonly charged: number;
   /** END's word; `unserved`, `expired`: there was none. */
   readonly outcome: string;
+  /** Since its admission, where that is known. */
+  readonly total_ms?: number;
   readonly prompt_tokens: number | null;
   readonly completion_tokens: number | null;
   readonly usage_source: string | null;

@@ -1,7 +1,8 @@
 // The ledgers of all keys of a shard, as a fold over entries: what is written down before an exchange is let in, and what a new
 // life of the hub reads to know what the old one knew. Pure.
 import { type Label, Labels, type LabelsState } from "./labels.ts";
-import { type Denial, type Lease, Ledger, type LedgerState, type Rates, type Standing } from "./ledger.ts";
+import { expiryOf, type Lease, type Told } from "./lease.ts";
+import { type Denial, Ledger, type LedgerState, type Rates, type Standing } from "./ledger.ts";
 import { Paid, type PaidState } from "./paid.ts";
 
 /** One change, with its time. Arrays, because there are many: they are written as JSON. */
@@ -20,10 +21,15 @@ export type Entry =
       rates: RatesRow,
       label?: Label,
     ]
-  | readonly [what: "accept", id: string]
+  /** Without an attempt, as earlier versions wrote it: the one that counted then. */
+  | readonly [what: "accept", id: string, attempt?: number]
   | readonly [what: "settle", id: string, used: number, at: number]
   | readonly [what: "reopen", id: string, attempt: number]
   | readonly [what: "hasten", id: string, until: number]
+  | readonly [what: "tell", id: string, told: Told]
+  | readonly [what: "unserve", id: string, attempt: number, until: number]
+  | readonly [what: "lose", at: number]
+  | readonly [what: "claim", id: string]
   /** Ran without a lease that outlived its hub, and has used so much. */
   | readonly [what: "owe", digest: string, id: string, at: number, admittedAt: number, used: number, rates: RatesRow];
 
@@ -69,11 +75,6 @@ export class Books {
 
   get leases(): number {
     return this.#digests.size;
-  }
-
-  /** Of the exchanges that have a lease. */
-  ids(): Iterable<string> {
-    return this.#digests.keys();
   }
 
   has(id: string): boolean {
@@ -129,7 +130,22 @@ export class Books {
         return null;
       }
       case "accept":
-        this.#of(entry[1])?.accept(entry[1]);
+        this.#of(entry[1])?.accept(entry[1], entry[2] ?? this.lease(entry[1])?.attempt ?? 1);
+        return null;
+      case "tell":
+        this.#of(entry[1])?.tell(entry[1], entry[2]);
+        return null;
+      case "unserve":
+        this.#of(entry[1])?.unserve(entry[1], entry[2], entry[3]);
+        return null;
+      case "lose":
+        for (const digest of new Set(this.#digests.values())) {
+          this.#dirty.add(digest);
+          this.#ledgers.get(digest)?.lose(entry[1]);
+        }
+        return null;
+      case "claim":
+        this.#of(entry[1])?.claim(entry[1]);
         return null;
       case "settle": {
         const [, id, used, at] = entry;
@@ -138,7 +154,7 @@ export class Books {
         if (lease === null || used === 0) return lease;
         this.#paid.add(id, at);
         // It was asked for again, perhaps because the hub was lost that had let it in first.
-        if (lease.attempt > 1) this.#closed.add(id, at);
+        if (lease.attempt > 1 || lease.told !== undefined) this.#closed.add(id, at);
         return lease;
       }
       case "reopen":
@@ -156,12 +172,12 @@ export class Books {
 
   /** Leases that nobody is waited for any more. */
   expired(now: number): Lease[] {
-    return this.#leases().filter((lease) => lease.expiresAt <= now);
+    return this.#leases().filter((lease) => expiryOf(lease) <= now);
   }
 
   /** ms; when the first lease expires, or null. */
   nextExpiry(): number | null {
-    const times = this.#leases().map((lease) => lease.expiresAt);
+    const times = this.#leases().map(expiryOf);
     return times.length === 0 ? null : Math.min(...times);
   }
 

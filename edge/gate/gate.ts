@@ -7,16 +7,17 @@ import { VERIFY_KEY } from "../../shared/openai.ts";
 import type { End } from "../../shared/wire/messages.ts";
 import { Accounts, permit } from "./accounts.ts";
 import { Books, type Entry } from "./books.ts";
-import { readDebt, writeDebt } from "./debt.ts";
+import { Charges, type Cost } from "./charges.ts";
+import { writeDebt } from "./debt.ts";
 import type { Disk } from "./disk.ts";
 import { Estimates } from "./estimate.ts";
 import { denied, limitHeaders } from "./headers.ts";
 import { Journal } from "./journal.ts";
+import { ORPHAN_MS } from "./lease.ts";
 import { isScarce } from "./ledger.ts";
 import { limitsOf, type Tiers } from "./tiers.ts";
-import { demandOf, usedBy } from "./toll.ts";
+import { demandOf } from "./toll.ts";
 import { Totals } from "./totals.ts";
-import { Unclaimed } from "./unclaimed.ts";
 import { type Answer, accountOf } from "./verify.ts";
 
 export interface GateOptions {
@@ -53,8 +54,6 @@ const MASTER: Account = { keyId: "master", userId: "master", tier: "admin", ageV
 
 /** An END may be that much later than the deadline of its exchange. */
 const LATE_END_MS = 60_000;
-/** A connector that lost an exchange has so long to come back and say what it used. */
-const ORPHAN_MS = 60_000;
 const MOST_KEYS_SHOWN = 50;
 const CHECKPOINT_MS = 5_000;
 const CHECKPOINT_ROWS = 1_000;
@@ -66,9 +65,9 @@ export class Gate {
   readonly #estimates: Estimates;
   /** What is applied here and not yet on disk. */
   readonly #journal: Journal;
-  readonly #unclaimed: Unclaimed;
   #checkpointAt = 0;
   readonly #totals = new Totals();
+  readonly #charges: Charges;
 
   constructor(options: GateOptions) {
     const { store } = options;
@@ -77,13 +76,20 @@ export class Gate {
     this.#journal = new Journal((entries) => store.append(entries));
     this.#books = new Books((digest) => store.ledger(digest), store.known());
     this.#estimates = new Estimates(store.estimates());
+    this.#charges = new Charges({
+      books: this.#books,
+      estimates: this.#estimates,
+      totals: this.#totals,
+      write: (entry) => this.#write(entry),
+      owedMs: options.exchangeMs + LATE_END_MS,
+    });
     for (const [digest, state] of store.leased()) this.#books.recall(digest, state);
     for (const entry of store.journal()) {
       this.#books.apply(entry);
       this.#journal.rows += 1;
     }
     this.#books.labels.begin(options.now());
-    this.#unclaimed = new Unclaimed(this.#books.ids(), options.now() + ORPHAN_MS);
+    if (this.#books.leases > 0) this.#write(["lose", options.now()]);
   }
 
   /** Lets a request in or says why not. A denial is a value. Answers at once where the account is known. */
@@ -119,46 +125,23 @@ export class Gate {
 
   /** END of an exchange. @returns the tokens that it cost, if this was what settled it. */
   settle(end: End): number | null {
-    const lease = this.#books.lease(end.exchange);
-    if (lease === undefined) return this.#recover(end);
-    if (lease.attempt !== end.attempt) return null;
-    if (end.usage?.source === "engine") {
-      this.#estimates.learn(lease.model, lease.promptBytes, end.usage.prompt_tokens);
-    }
-    this.#totals.settled(end.usage);
-    const used = usedBy(end, lease, this.#estimates.of(lease.model, lease.promptBytes));
-    this.#write(["settle", end.exchange, used, this.#options.now()]);
-    return used;
+    return this.#charges.settle(end, this.#options.now());
   }
 
-  /** END of what an earlier life of this hub let in and did not write down: its connector says what it reserved, and for whom. */
-  #recover(end: End): number | null {
-    const debt = end.lease === undefined ? null : readDebt(end.lease);
-    if (debt === null || !this.#books.labels.isLost(debt.label) || this.#books.isClosed(end.exchange)) return null;
-    const now = this.#options.now();
-    if (Math.abs(now - debt.at) > this.#options.exchangeMs + LATE_END_MS) return null;
-    const { digest, at, rates } = debt;
-    const used = usedBy(end, debt, debt);
-    this.#totals.recovered(end.usage);
-    this.#write(["owe", digest, end.exchange, now, at, used, [rates.rpm, rates.tpm, rates.tokensPerDay]]);
-    return used;
-  }
-
-  /** No engine has seen it: the tokens are given back, the request stays counted. @returns null: it was settled before. */
-  unserved(id: string): 0 | null {
-    if (!this.#books.has(id)) return null;
-    this.#write(["settle", id, 0, this.#options.now()]);
-    return 0;
+  /** No connector answers for it now. @returns null: it was settled before, or one that did is waited for. */
+  unserved(id: string): Cost | null {
+    return this.#charges.unserved(id, this.#options.now());
   }
 
   /** Its Worker goes on with it in this life of the hub. */
   resumed(id: string): void {
-    this.#unclaimed.claim(id);
+    if (this.#books.lease(id)?.lostAt !== undefined) this.#write(["claim", id]);
   }
 
   /** A connector answers for it. From now on it costs what was reserved, if nobody ever says what it used. */
   accepted(id: string): void {
-    if (this.#books.has(id)) this.#write(["accept", id]);
+    const lease = this.#books.lease(id);
+    if (lease !== undefined) this.#write(["accept", id, lease.attempt]);
   }
 
   /** Who answered for it is lost, or its client is. */
@@ -167,7 +150,6 @@ export class Gate {
   }
 
   reopened(id: string, attempt: number): void {
-    this.#unclaimed.claim(id);
     if (this.#books.has(id)) this.#write(["reopen", id, attempt]);
   }
 
@@ -185,16 +167,11 @@ export class Gate {
    * To be called a few times a second while something runs, once more at rest, and when {@link nextExpiry} has come.
    * @returns the leases that ran out, and what each has cost.
    */
-  tick(now: number, isResting: boolean): { id: string; tokens: number }[] {
-    for (const id of this.#unclaimed.due(now)) if (this.#books.has(id)) this.#write(["hasten", id, now]);
-    const expired = this.#books.expired(now);
-    for (const lease of expired) {
-      this.#totals.expired(lease.forfeit);
-      this.#write(["settle", lease.id, lease.forfeit, now]);
-    }
+  tick(now: number, isResting: boolean): Cost[] {
+    const expired = this.#charges.expired(now);
     this.commit();
     this.#rest(now, isResting);
-    return expired.map(({ id, forfeit }) => ({ id, tokens: forfeit }));
+    return expired;
   }
 
   #rest(now: number, isResting: boolean): void {
@@ -209,8 +186,7 @@ export class Gate {
 
   /** ms */
   nextExpiry(): number | null {
-    const next = this.#books.nextExpiry();
-    return next === null ? null : Math.min(next, this.#unclaimed.next());
+    return this.#books.nextExpiry();
   }
 
   status(now: number): GateStatus {
@@ -267,6 +243,8 @@ export class Gate {
       const row = [rpm, tpm, tokensPerDay] as const;
       const label = this.#books.labels.next();
       this.#write(["admit", digest, id, now, tokens, prompt, asked.promptBytes, target, tier, expiresAt, row, label]);
+      // What it had run in a life of the hub that is lost with its admission is of an earlier attempt.
+      if ((request.attempts ?? 0) > 0) this.reopened(id, request.attempts! + 1);
       const rates = { rpm, tpm, tokensPerDay };
       lease = writeDebt({ digest, label, at: now, tokens, prompt, likely: Math.min(estimate.likely, prompt), rates });
     }

@@ -5,14 +5,14 @@
 import type { Entry } from "./books.ts";
 
 /** For the tick: END is repeated until it is acknowledged, and that is behind the tick. */
-const MAY_WAIT: ReadonlySet<Entry[0]> = new Set(["settle", "hasten", "owe"]);
+const MAY_WAIT: ReadonlySet<Entry[0]> = new Set(["settle", "hasten", "owe", "tell", "unserve"]);
 
 export class Journal {
   readonly #append: (entries: readonly Entry[]) => void;
   #urgent: Entry[] = [];
   #others: Entry[] = [];
   /** Accepted and not yet over: most are over before it is worth writing down. */
-  readonly #accepted = new Set<string>();
+  readonly #accepted = new Map<string, Entry>();
   /** Since the last checkpoint. */
   rows = 0;
 
@@ -22,7 +22,7 @@ export class Journal {
 
   note(entry: Entry): void {
     if (entry[0] === "accept") {
-      this.#accepted.add(entry[1]);
+      this.#accepted.set(entry[1], entry);
       return;
     }
     if (entry[0] === "settle") this.#accepted.delete(entry[1]);
@@ -37,7 +37,7 @@ export class Journal {
 
   /** Everything. */
   commit(): void {
-    const accepted = [...this.#accepted].map((id): Entry => ["accept", id]);
+    const accepted = [...this.#accepted.values()];
     this.#accepted.clear();
     this.#write([...this.#urgent, ...accepted, ...this.#others]);
     this.#urgent = [];

@@ -7,32 +7,10 @@
 // used: what would have overflowed since is gone. For that the ledger knows the highest levels of the past: one for each open
 // lease, from its admission to the admission of the next one.
 import { available, type Bucket, fullBucket, refill, UNITS, waitMs } from "./bucket.ts";
+import type { Lease, Told } from "./lease.ts";
 import type { Limits } from "./tiers.ts";
 
 export const DAY_MS = 86_400_000;
-
-export interface Lease {
-  readonly id: string;
-  readonly at: number;
-  /** Reserved. */
-  readonly tokens: number;
-  /** Of these, the prompt as it was estimated. */
-  readonly prompt: number;
-  readonly promptBytes: number;
-  /** Of the pool. */
-  readonly model: string;
-  readonly tier: string;
-  /** UTC day that pays for it. */
-  readonly day: number;
-  /** The OPEN whose END settles it. */
-  attempt: number;
-  /** ms; from then on nobody is waited for. */
-  expiresAt: number;
-  /** What it costs if nobody settles it: nothing until a connector answers for it. */
-  forfeit: number;
-  /** Units; the highest level of the token bucket from admission until the next one's admission. */
-  peak: number;
-}
 
 /** The numbers of a ledger's limits. */
 export type Rates = Pick<Limits, "rpm" | "tpm" | "tokensPerDay">;
@@ -141,7 +119,10 @@ export class Ledger {
   }
 
   /** Takes what {@link check} found to fit. */
-  admit(rates: Rates, lease: Omit<Lease, "peak" | "day" | "attempt" | "forfeit">): void {
+  admit(
+    rates: Rates,
+    lease: Omit<Lease, "peak" | "day" | "attempt" | "forfeit" | "accepted" | "unknown" | "told" | "lostAt">,
+  ): void {
     this.#rates = rates;
     this.#advance(lease.at);
     this.#requests.level -= UNITS;
@@ -173,15 +154,47 @@ export class Ledger {
   }
 
   /** A connector answers for it. */
-  accept(id: string): void {
+  accept(id: string, attempt: number): void {
     const lease = this.#leases.get(id);
-    if (lease !== undefined) lease.forfeit = lease.tokens;
+    if (lease === undefined) return;
+    lease.forfeit = lease.tokens;
+    lease.accepted = Math.max(attempt, lease.accepted ?? 0);
   }
 
   /** The exchange is opened anew: only the END of this attempt counts. */
   reopen(id: string, attempt: number): void {
     const lease = this.#leases.get(id);
-    if (lease !== undefined) lease.attempt = attempt;
+    if (lease === undefined) return;
+    lease.attempt = attempt;
+    delete lease.lostAt;
+  }
+
+  /** Another attempt than the one that counts is over. */
+  tell(id: string, told: Told): void {
+    const lease = this.#leases.get(id);
+    if (lease !== undefined) lease.told = told;
+  }
+
+  /** Nobody has answered its client, but this attempt of it may have run: its END is waited for, and without one it costs nothing. */
+  unserve(id: string, attempt: number, until: number): void {
+    const lease = this.#leases.get(id);
+    if (lease === undefined) return;
+    lease.attempt = attempt;
+    lease.forfeit = 0;
+    this.hasten(id, until);
+  }
+
+  /** A life of the hub has ended, and with it what was on its way. */
+  lose(at: number): void {
+    for (const lease of this.#order) {
+      lease.lostAt ??= at;
+      lease.unknown = Math.max(lease.attempt, lease.unknown ?? 0);
+    }
+  }
+
+  /** Somebody goes on with it. */
+  claim(id: string): void {
+    delete this.#leases.get(id)?.lostAt;
   }
 
   /** Nobody may be left to settle it: waits no longer than `until`. */

@@ -4,7 +4,7 @@ import type { Demand } from "../../shared/hop.ts";
 import type { End } from "../../shared/wire/messages.ts";
 import { MAX_LIMIT } from "./bucket.ts";
 import type { Estimate } from "./estimate.ts";
-import type { Lease } from "./ledger.ts";
+import type { Lease } from "./lease.ts";
 import type { Limits } from "./tiers.ts";
 
 export interface Toll {

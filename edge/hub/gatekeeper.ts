@@ -19,17 +19,21 @@ export type Admission =
     }
   | { readonly failure: PublicFailure; readonly tier?: string; readonly tenant?: string };
 
-/** A lease that nobody has settled in time, and what it cost. */
+/** A lease that was not settled by the END that counts, and what it cost. */
 export interface Forfeit {
   readonly id: string;
   readonly tokens: number;
+  /** An earlier attempt's END, if that is what it costs. */
+  readonly told: Pick<End, "outcome" | "usage"> | null;
+  /** Since its admission. */
+  readonly ageMs: number;
 }
 
 export interface HubGate extends Omit<SettlementEvents, "over" | "settle" | "unserved"> {
   /** An END has come. @returns the tokens that it cost; null: it was settled before, or this is not the END that counts. */
   settle(end: End): number | null;
-  /** It is over, and no connector has answered for it. @returns 0; null: it was settled before. */
-  unserved(id: string): 0 | null;
+  /** It is over, and no connector answers for it. @returns null: it was settled before, or one that did is waited for. */
+  unserved(id: string): Forfeit | null;
   /** To be called before an answer leaves: who was let in must be on disk. Of whom nobody has heard anything, END knows enough. */
   commitAdmissions(): void;
   /** Its Worker goes on with it after the loss of a hub. */

@@ -48,9 +48,16 @@ export function logReceipt({ id, charged, end }: Receipt): void {
   });
 }
 
-export function logForfeit({ id, tokens }: Forfeit): void {
-  const unknown = { prompt_tokens: null, completion_tokens: null, usage_source: null };
-  logSettled({ request_id: id, charged: tokens, outcome: "expired", ...unknown });
+export function logForfeit({ id, tokens, told, ageMs }: Forfeit): void {
+  logSettled({
+    request_id: id,
+    charged: tokens,
+    outcome: told?.outcome ?? "expired",
+    total_ms: ageMs,
+    prompt_tokens: told?.usage?.prompt_tokens ?? null,
+    completion_tokens: told?.usage?.completion_tokens ?? null,
+    usage_source: told?.usage?.source ?? null,
+  });
 }
 
 /** END's word, or ours where there is none. */

@@ -57,7 +57,7 @@ export abstract class HubObject<Env> extends DurableObject<Env> {
       shards: options.shards,
       events: {
         settle: (end) => this.#receipts.note(end.exchange, this.gate.settle(end), end),
-        unserved: (id) => this.#receipts.note(id, this.gate.unserved(id), null),
+        unserved: (id) => this.#receipts.noteUnserved(this.gate.unserved(id)),
         accepted: (id) => this.gate.accepted(id),
         orphaned: (id) => this.gate.orphaned(id),
         reopened: (id, attempt) => this.gate.reopened(id, attempt),
@@ -172,7 +172,7 @@ export abstract class HubObject<Env> extends DurableObject<Env> {
     const others = this.board.running;
     if (isLookedUp && request.signal.aborted) {
       // It left meanwhile.
-      this.#receipts.note(asked.id, this.gate.unserved(asked.id), null);
+      this.#receipts.noteUnserved(this.gate.unserved(asked.id));
       return failed({ code: "internal_error" });
     }
     const { tier, tenant, maxTokens, lease } = admission;

@@ -1,13 +1,14 @@
 // What each exchange has cost, from the gate's word on until a line of the log tells it: the exchange's own if it is over by
 // then, or one that follows when that is written already, or will be by another life of the hub. Pure.
 import type { End } from "../../shared/wire/messages.ts";
+import type { Forfeit } from "./gatekeeper.ts";
 
 export interface Receipt {
   readonly id: string;
   /** Tokens that its key has paid. */
   readonly charged: number;
   /** Null: nobody has said what it used. */
-  readonly end: End | null;
+  readonly end: Pick<End, "outcome" | "usage"> | null;
 }
 
 export class Receipts {
@@ -16,6 +17,10 @@ export class Receipts {
   /** @param charged null: this changed nothing. */
   note(id: string, charged: number | null, end: End | null): void {
     if (charged !== null) this.#due.set(id, { id, charged, end });
+  }
+
+  noteUnserved(cost: Forfeit | null): void {
+    if (cost !== null) this.#due.set(cost.id, { id: cost.id, charged: cost.tokens, end: cost.told });
   }
 
   /** Its own line is written now. @returns null if the gate has not spoken yet, or long ago. */

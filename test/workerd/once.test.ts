@@ -92,6 +92,6 @@ test("what was given back, because nobody served it, is admitted anew", () =>
     await gate.admit(ASKED);
     gate.unserved("req_1");
     await gate.admit(AGAIN);
-    gate.settle(end(1, 20));
+    gate.settle(end(51, 20));
     expect(await standing(gate)).toEqual({ requests: 2, day: 30 });
   }));

@@ -82,6 +82,19 @@ class Shard {
     this.gate.accepted(`x${exchange}`);
   }
 
+  /** Its Worker asks, and no connector takes it. @param isOpened one was asked, and refused. */
+  refuse(exchange: number, isOpened: boolean): void {
+    const client = this.clients.get(exchange) ?? { asks: 0, answered: false, unserved: false, lostAt: null };
+    const { asks, answered, lostAt } = client;
+    if (answered || (asks > 0 && (lostAt === null || this.now - lostAt > ASKS_FOR_MS))) return;
+    const attempts = asks * ATTEMPTS_OF_A_HUB;
+    void this.gate.admit(requestOf(`x${exchange}`, asks === 0 ? undefined : attempts));
+    if (isOpened && asks > 0) this.gate.reopened(`x${exchange}`, attempts + 1);
+    this.gate.unserved(`x${exchange}`);
+    this.gate.commit();
+    this.clients.set(exchange, { ...client, answered: true });
+  }
+
   /** Its END, for the first time or once more. */
   end(exchange: number, connector: 0 | 1): void {
     const run = this.runs[connector].get(exchange);
@@ -133,6 +146,7 @@ const which = { exchange: fc.nat({ max: 9 }), connector: fc.constantFrom(0 as co
 const move = fc.oneof(
   { weight: 6, arbitrary: fc.record({ do: fc.constant("ask" as const), ...which }) },
   { weight: 4, arbitrary: fc.record({ do: fc.constantFrom("end" as const, "answer" as const), ...which }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant("refuse" as const), ...which }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constantFrom("die" as const, "tick" as const, "rest" as const) }) },
   // All of them together stay below the minute that is waited for who comes back.
   { weight: 2, arbitrary: fc.record({ do: fc.constant("wait" as const), ms: fc.nat({ max: 900 }) }) },
@@ -148,6 +162,7 @@ describe("what ran is charged once", () => {
           if (one.do === "ask") shard.ask(one.exchange, one.connector);
           else if (one.do === "end") shard.end(one.exchange, one.connector);
           else if (one.do === "answer") shard.answer(one.exchange, one.connector);
+          else if (one.do === "refuse") shard.refuse(one.exchange, one.connector === 0);
           else if (one.do === "wait") shard.now += one.ms;
           else if (one.do === "die") shard.die();
           else shard.gate.tick(shard.now, one.do === "rest");
@@ -249,7 +264,7 @@ describe("an END whose admission was lost", () => {
     const shard = new Shard();
     shard.ask(3, 0);
     const end = endOf("x3", shard.runs[0].get(3)!, 64);
-    shard.gate.unserved("x3");
+    expect(shard.gate.settle(end)).toBe(64);
     expect(shard.gate.settle(end)).toBeNull();
     shard.gate.commit();
     shard.die();

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { Lease } from "../../../edge/gate/ledger.ts";
+import type { Lease } from "../../../edge/gate/lease.ts";
 import { DEFAULT_TIERS } from "../../../edge/gate/tiers.ts";
 import { demandOf, usedBy } from "../../../edge/gate/toll.ts";
 import type { End } from "../../../shared/wire/messages.ts";
