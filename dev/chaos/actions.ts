@@ -12,7 +12,9 @@ export interface Targets {
   readonly proxy: FaultProxy;
   readonly engine: number;
 }
-type Action = (site: Site, fault: Fault, targets: Targets) => boolean | Promise<boolean>;
+/** Whether it came, or which other kind it came to be. */
+export type Came = boolean | FaultKind;
+type Action = (site: Site, fault: Fault, targets: Targets) => Came | Promise<Came>;
 
 const done = (_: unknown): boolean => true;
 

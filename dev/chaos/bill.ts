@@ -45,9 +45,6 @@ export interface Settled {
   readonly problem: string | null;
 }
 
-/** A lease whose connector is lost waits so long, and the clock of the hub ticks a few times a second. */
-const LEASE_MS = 65_000;
-
 export function settle({ account, rows, outcome, happened }: Case): Settled {
   const { bills } = account;
   const last = bills.at(-1);
@@ -55,9 +52,8 @@ export function settle({ account, rows, outcome, happened }: Case): Settled {
   const from = Math.min(outcome?.startedAt ?? Number.POSITIVE_INFINITY, account.from);
   const took = (what: Took, since: number, until: number): boolean =>
     happened.some(({ kind, from: at, to }) => FAULTS[kind].takes.includes(what) && since <= to && at <= until);
-  const { manner, problem } = mannerOf(last, rows, outcome, (what) =>
-    took(what, last.outcome === "expired" ? Math.min(from, last.atMs - LEASE_MS) : from, last.atMs),
-  );
+  // Of what expired its line tells how long it had lasted: how long it is waited for depends on what else was lost meanwhile.
+  const { manner, problem } = mannerOf(last, rows, outcome, (what) => took(what, from, last.atMs));
   const different = bills.find(({ charged }) => charged !== last.charged);
   const isRepeated = bills.length > 1;
   const wasLost = (): boolean => took("hub", from, account.to);

@@ -46,13 +46,14 @@ export async function runChaos({ seed, ms, clients, kinds, directory }: ChaosOpt
       if (caused === null) return false;
       const { kind } = fault;
       // What happens now must excuse what ends now, though it is not over itself.
-      const one = { kind, from, to: Number.POSITIVE_INFINITY };
+      const one: { kind: FaultKind; from: number; to: number } = { kind, from, to: Number.POSITIVE_INFINITY };
       happened.push(one);
       // Faults overlap, as they do.
       running.push(
         caused.then((came) => {
           one.to = performance.now();
-          if (!came) happened.splice(happened.indexOf(one), 1);
+          if (typeof came === "string") one.kind = came;
+          if (came === false) happened.splice(happened.indexOf(one), 1);
         }),
       );
       return true;

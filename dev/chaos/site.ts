@@ -4,7 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { FaultProxy } from "../../test/support/fault-proxy.ts";
 import type { Child, Crew } from "../crew.ts";
 import { type Stack, startStack } from "../start/stack.ts";
-import { ACTIONS } from "./actions.ts";
+import { ACTIONS, type Came } from "./actions.ts";
 import type { Presence } from "./presence.ts";
 import { CHAOS_KEYS, FLEET_DIMENSIONS, SHARDS } from "./question.ts";
 import { FAULTS, type Fault, type FaultKind } from "./schedule.ts";
@@ -20,7 +20,8 @@ const EDGE = {
   TIERS: JSON.stringify({ free: WIDE, premium: WIDE, admin: WIDE }),
 };
 /** Engines that hang are given up soon, or every fault of that kind would take two minutes. */
-const CONFIG = "timeouts: { first_byte_s: 10, idle_s: 10 }\ndrain_s: 20\n";
+const DRAIN_MS = 20_000;
+const CONFIG = `timeouts: { first_byte_s: 10, idle_s: 10 }\ndrain_s: ${DRAIN_MS / 1_000}\n`;
 const DRAIN_WITHIN_MS = 30_000;
 const PACE = { tokensPerSecond: 150, slots: 32 };
 /** An engine that has failed may be left alone for so long. */
@@ -118,8 +119,8 @@ export class Site {
     return this.#busy.has(SITES[index]!);
   }
 
-  /** @returns null if its target is in no state for it now; else whether it came. */
-  cause(fault: Fault): Promise<boolean> | null {
+  /** @returns null if its target is in no state for it now; else whether it came, or what it came to be. */
+  cause(fault: Fault): Promise<Came> | null {
     const { target, kind } = fault;
     const { outMs } = FAULTS[kind];
     const now = performance.now();
@@ -178,9 +179,14 @@ export class Site {
     return response?.ok === true;
   }
 
-  /** Stops a connector in its own way and starts it again. @param how `twice`: who stops it has no patience. */
-  restartConnector(index: number, how: "SIGTERM" | "SIGKILL" | "twice", pauseMs: number): Promise<boolean> {
-    return this.#alone(SITES[index]!, async () => {
+  /**
+   * Stops a connector in its own way and starts it again. @param how `twice`: who stops it has no patience.
+   * @returns also `connector forced to stop`, where its patience was at an end: what was not said by then, never is.
+   */
+  async restartConnector(index: number, how: "SIGTERM" | "SIGKILL" | "twice", pauseMs: number): Promise<Came> {
+    let drainedMs = 0;
+    const came = await this.#alone(SITES[index]!, async () => {
+      const from = performance.now();
       const child = this.#connectors[index]!;
       const name = SITES[index]!;
       this.#presence?.left(name, performance.now());
@@ -194,10 +200,12 @@ export class Site {
       if (how !== "SIGKILL" && code !== 0) this.problems.push(`${name} drained with ${code}`);
       if (code === "late") child.kill("SIGKILL");
       await child.exited;
+      drainedMs = performance.now() - from;
       await sleep(pauseMs);
       this.#presence?.back(name, performance.now());
       this.#connectors[index] = await this.stack.startConnector(index);
     });
+    return came && how === "SIGTERM" && drainedMs >= DRAIN_MS ? "connector forced to stop" : came;
   }
 
   freezeConnector(index: number, ms: number): Promise<boolean> {

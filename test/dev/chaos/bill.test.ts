@@ -240,6 +240,23 @@ const cases: Row[] = [
   },
 ];
 
+describe("a lease that ran out, and whose client never knew its id,", () => {
+  const STARTED_MS = 1_000;
+  const EXPIRED_MS = 121_000;
+  const line = { msg: "settled", request_id: "a", charged: 10, outcome: "expired", total_ms: EXPIRED_MS - STARTED_MS };
+  const lines = new EdgeLines(() => EXPIRED_MS);
+  lines.feed(`${JSON.stringify({ level: "info", ...line })}\n`);
+  test.each([
+    ["is forfeited, as its connector was killed long before", "connector killed", STARTED_MS + 500, true],
+    ["is a violation, as the connector was killed before it began", "connector killed", STARTED_MS - 500, false],
+    ["is a violation, as the connector that had it was only drained", "connector drain", STARTED_MS + 500, false],
+  ] as const)("%s", (_, kind, at, isRight) => {
+    const happened = [{ kind, from: at, to: at }];
+    const settled = settle({ account: lines.accounts.get("a")!, rows: WHOLE, outcome: null, happened });
+    expect(settled).toMatchObject({ manner: "forfeited", problem: isRight ? null : expect.any(String) });
+  });
+});
+
 describe("an answer", () => {
   test.each(cases)("$name: $isRight", ({ bills, rows, outcome, fault, ends = 1, manner, isRight }) => {
     const happened = fault === undefined ? [] : during(fault);
