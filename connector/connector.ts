@@ -30,8 +30,8 @@ export const EXIT = { ok: 0, failed: 1, usage: 2, refused: 3 } as const;
 export interface ConnectorEvents {
   /** A socket is up on every shard: a request can be served. */
   onReady(): void;
-  /** The edge will not have this connector: no socket is left and none is dialled. */
-  onRefused(reason: string): void;
+  /** The edge will not have this connector on one of its shards. @param isAlone no socket is left and none is dialled. */
+  onRefused(isAlone: boolean): void;
 }
 
 interface Shard {
@@ -55,8 +55,9 @@ export class Connector {
   readonly #observer: Observer;
   readonly #timers: NodeJS.Timeout[] = [];
   #expected = 1;
+  #isGuest = false;
   #refused = 0;
-  #draining = false;
+  #leaving: Promise<void> | null = null;
   /** ms; when a draining connector is gone. */
   #leaveBy = 0;
   #isReady = false;
@@ -116,7 +117,7 @@ export class Connector {
       instance: this.#instance,
       started_at: this.#startedAt,
       now: Date.now(),
-      draining: this.#draining,
+      draining: this.#leaving !== null,
       shards: this.#expected,
       sockets: [...this.#shards.values()].map(({ uplink }) => uplink.status()),
       pools: this.#engines.statuses(),
@@ -155,9 +156,12 @@ export class Connector {
   }
 
   /** Leaves: announces it, lets what runs finish for at most `drain_s`, then closes everything. */
-  async drain(): Promise<void> {
-    if (this.#draining) return;
-    this.#draining = true;
+  drain(): Promise<void> {
+    this.#leaving ??= this.#leave();
+    return this.#leaving;
+  }
+
+  async #leave(): Promise<void> {
     const ms = this.#config.drainS * 1000;
     const from = Date.now();
     const deadline = from + ms;
@@ -200,6 +204,8 @@ export class Connector {
       instance: this.#instance,
       agent: AGENT,
       now: Date.now,
+      uptime: () => performance.now(),
+      isGuest: () => this.#isGuest,
       chance: Math.random,
       log: this.#log,
       onUp: (welcome) => this.#onUp(welcome, uplink),
@@ -213,9 +219,10 @@ export class Connector {
 
   #onUp(welcome: Welcome, uplink: Uplink): void {
     // A socket that comes up while we leave is to know it too.
-    if (this.#draining) uplink.session?.goAway("the connector stops", Math.max(0, this.#leaveBy - Date.now()));
+    if (this.#leaving !== null) uplink.session?.goAway("the connector stops", Math.max(0, this.#leaveBy - Date.now()));
     const skew = Math.abs(Date.now() - welcome.now);
     if (skew > 5_000) this.#log.warn({ skew_ms: skew }, "the clocks of site and edge differ");
+    this.#isGuest = true;
     this.#expected = welcome.shards;
     for (let shard = 0; shard < welcome.shards; shard += 1) this.#dial(shard);
     const up = [...this.#shards.values()].filter(({ uplink }) => uplink.isUp).length;
@@ -227,7 +234,7 @@ export class Connector {
   #onRefused(shard: number, reason: string): void {
     this.#log.error({ shard, reason }, "the edge refuses this connector for good; it is not dialled again");
     this.#refused += 1;
-    if (this.#refused === this.#shards.size) this.#events.onRefused(reason);
+    this.#events.onRefused(this.#refused === this.#shards.size);
   }
 
   #serve(exchange: Exchange, services: Set<Serving>): Serving | null {

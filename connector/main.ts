@@ -170,9 +170,11 @@ async function run(options: { config: string; logLevel: Level }): Promise<void> 
           log.info({ edge: settings.edge.url }, "ready: a socket is up on every shard");
           process.send?.({ ready: true });
         },
-        onRefused: () => {
+        onRefused: (isAlone) => {
           process.exitCode = EXIT.refused;
-          void connector.stop().then(() => leave(EXIT.refused));
+          // With one shard away part of the requests would find nobody: better to leave, and be seen to.
+          const gone = isAlone ? connector.stop() : connector.drain();
+          void gone.then(() => leave(EXIT.refused));
         },
       },
       instruments.observers,

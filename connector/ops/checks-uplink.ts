@@ -91,7 +91,7 @@ function socketFinding(seen: VisitResult): Finding {
       return refusal(seen.status, seen.reason);
     case "closed": {
       const detail = `closed with ${seen.code}${seen.reason === "" ? "" : `: ${seen.reason}`}`;
-      if (seen.code === 4409) return { verdict: "WARN", detail, remedy: remedy("shardBusy") };
+      if (seen.code === 4409 || seen.code === 4410) return { verdict: "WARN", detail, remedy: remedy("shardBusy") };
       return { verdict: "FAIL", detail, remedy: remedy(seen.code === 4406 ? "shardVersion" : "shard") };
     }
     case "failed":

@@ -10,9 +10,19 @@ export function isReady(status: ConnectorStatus): boolean {
   return !status.draining && status.sockets.filter(isUp).length >= status.shards && upstreamsUp(status) > 0;
 }
 
-/** The road to the edge is open: at least one socket has brought something in lately. */
+/** An edge that refuses is asked again within 30 s, and answers within some seconds. */
+const REFUSED_WITHIN_MS = 45_000;
+
+/**
+ * The road to the edge is open: at least one socket has brought something in lately, or an edge that refuses has said so.
+ * A new process would be refused as well, and give up sooner.
+ */
 export function isHeard({ sockets, now }: ConnectorStatus): boolean {
-  return sockets.some((socket) => isUp(socket) && socket.heard_at !== null && now - socket.heard_at < SILENT_AFTER_MS);
+  return sockets.some(({ state, heard_at, refused_at }) =>
+    state === "up"
+      ? heard_at !== null && now - heard_at < SILENT_AFTER_MS
+      : refused_at !== null && now - refused_at < REFUSED_WITHIN_MS,
+  );
 }
 
 /** Changes when something has changed that an operator wants to know, and not with every request. */

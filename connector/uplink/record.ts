@@ -13,6 +13,7 @@ export class SocketRecord {
   #heardAt = 0;
   #openedAt = 0;
   #roundTrip: SocketStatus["round_trip"] = null;
+  #refusedAt: number | null = null;
   #ups = 0;
   #failures = 0;
   #cuts = 0;
@@ -54,6 +55,11 @@ export class SocketRecord {
     this.#enter(isForGood ? "refused" : "dialling", now);
   }
 
+  /** The edge itself has answered: it refuses, and is asked again. */
+  refused(now: number): void {
+    this.#refusedAt = now;
+  }
+
   /** ms; when the last inbound byte of the present socket was noticed. Any byte is a sign of life. */
   heardAt(now: number): number {
     if (this.#wire !== null && this.#wire.bytesRead !== this.#bytes) {
@@ -72,6 +78,7 @@ export class SocketRecord {
       since: this.#since,
       heard_at: this.#wire === null ? null : this.heardAt(now),
       round_trip: this.#roundTrip,
+      refused_at: this.#refusedAt,
       running,
       dials: { up: this.#ups, failed: this.#failures },
       cuts: this.#cuts,

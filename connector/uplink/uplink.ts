@@ -1,15 +1,18 @@
 // Keeps one socket to one hub shard: dials, watches for life, redials. The protocol is in session.ts, the waiting in backoff.ts.
 import WebSocket from "ws";
-import { CloseCode, MAX_MESSAGE_BYTES, SUBPROTOCOL } from "../../shared/wire/frames.ts";
+import { CloseCode, FINAL, MAX_MESSAGE_BYTES, REFUSAL_HEADER, SUBPROTOCOL } from "../../shared/wire/frames.ts";
 import type { Welcome } from "../../shared/wire/messages.ts";
 import type { Host } from "../lane.ts";
 import type { SocketStatus } from "../status.ts";
 import { afterLoss, type Backoff, delayOf, RESTED } from "./backoff.ts";
+import { Patience } from "./patience.ts";
 import { SocketRecord } from "./record.ts";
 import { Session } from "./session.ts";
 
 /** A dial into a road that swallows everything must not take longer to give up than the road takes to come back. */
 const HANDSHAKE_MS = 5_000;
+/** However slowly the answer to a dial trickles in. */
+const DIAL_MS = 10_000;
 /** WELCOME must come so soon after the socket. */
 const WELCOME_MS = 5_000;
 const WATCH_MS = 1_000;
@@ -42,6 +45,10 @@ export interface UplinkOptions {
   readonly instance: string;
   readonly agent: string;
   readonly now: () => number;
+  /** ms since anything; never goes back nor leaps, as the clock does when it is set. */
+  readonly uptime: () => number;
+  /** The edge has welcomed this process, on whatever shard. */
+  readonly isGuest: () => boolean;
   readonly chance: () => number;
   readonly log: Log;
   readonly onUp: (welcome: Welcome) => void;
@@ -57,10 +64,11 @@ export class Uplink {
   #socket: WebSocket | null = null;
   #session: Session | null = null;
   #backoff: Backoff = RESTED;
+  readonly #patience = new Patience();
   #redial: NodeJS.Timeout | null = null;
   #stopped = false;
-  /** ms; 0 until the socket is open. */
-  #openedAt = 0;
+  /** ms of uptime; null until the socket is open. */
+  #openedAt: number | null = null;
 
   constructor(options: UplinkOptions) {
     this.#options = options;
@@ -121,36 +129,44 @@ export class Uplink {
       followRedirects: false,
     });
     this.#socket = socket;
-    this.#openedAt = 0;
+    this.#openedAt = null;
+    const limit = setTimeout(() => socket.terminate(), DIAL_MS);
     let refusal: string | null = null;
     socket.on("unexpected-response", (request, response) => {
-      const permanent = response.statusCode === 401 || response.statusCode === 403;
+      const isFinal = response.headers[REFUSAL_HEADER] === FINAL;
       let reason = "";
       response.setEncoding("utf8");
       response.on("data", (part: string) => {
         if (reason.length < 500) reason += part;
       });
       response.on("close", () => {
+        clearTimeout(limit);
         const said = `HTTP ${response.statusCode}: ${reason.trim()}`;
         this.#record.trouble = said;
-        if (permanent) refusal = said;
+        if (isFinal) refusal = said;
         else log.warn({ shard, slot, answer: said }, "the edge did not open the uplink");
         this.#lost(socket, refusal);
       });
       response.on("end", () => request.destroy());
     });
     socket.on("error", (error) => {
-      if (this.#openedAt !== 0 || refusal !== null) return;
+      if (this.#openedAt !== null || refusal !== null) return;
       this.#record.trouble = error.message;
       log.warn({ shard, slot, error: error.message }, "dialling the edge failed");
     });
-    socket.on("open", () => this.#opened(socket));
-    socket.on("close", (code, reason) => this.#closed(socket, code, reason.toString()));
+    socket.on("open", () => {
+      clearTimeout(limit);
+      this.#opened(socket);
+    });
+    socket.on("close", (code, reason) => {
+      clearTimeout(limit);
+      this.#closed(socket, code, reason.toString());
+    });
   }
 
   #opened(socket: WebSocket): void {
-    const { host, instance, agent, now, shard, slot, log } = this.#options;
-    this.#openedAt = now();
+    const { host, instance, agent, now, uptime, shard, slot, log } = this.#options;
+    this.#openedAt = uptime();
     let scheduled = false;
     let isLaterDue = false;
     const flush = (all = false): void => {
@@ -190,6 +206,7 @@ export class Uplink {
       onWelcome: (welcome) => {
         log.info({ shard, slot, shards: welcome.shards }, "uplink is up");
         this.#record.up(now());
+        this.#patience.restore();
         this.#options.onUp(welcome);
       },
       onDrained: this.#options.onDrained,
@@ -199,21 +216,29 @@ export class Uplink {
     socket.on("message", (data: Buffer, isBinary: boolean) => {
       if (isBinary) session.receive(data);
     });
-    this.#watch(socket, session);
+    this.#watch(socket, session, this.#openedAt);
   }
 
   /** Liveness (spec.md §8): any inbound byte counts, also those of a message that is not complete yet. */
-  #watch(socket: WebSocket, session: Session): void {
-    const { now, log, shard, slot } = this.#options;
+  #watch(socket: WebSocket, session: Session, openedAt: number): void {
+    const { now, uptime, log, shard, slot } = this.#options;
     const record = this.#record;
-    record.opened((socket as unknown as { _socket: { bytesRead: number } })._socket, now());
-    let pingedAt = now();
-    let textAt = pingedAt;
-    socket.on("pong", () => record.answered(pingedAt, now()));
+    const wire = (socket as unknown as { _socket: { bytesRead: number } })._socket;
+    record.opened(wire, now());
+    let bytes = wire.bytesRead;
+    let heardAt = openedAt;
+    let pingedAt = openedAt;
+    let textAt = openedAt;
+    let askedAt = now();
+    socket.on("pong", () => record.answered(askedAt, now()));
     const timer = setInterval(() => {
-      const at = now();
-      const heardAt = record.heardAt(at);
-      const isLate = !session.isWelcomed && at - this.#openedAt >= WELCOME_MS;
+      const at = uptime();
+      record.heardAt(now());
+      if (wire.bytesRead !== bytes) {
+        bytes = wire.bytesRead;
+        heardAt = at;
+      }
+      const isLate = !session.isWelcomed && at - openedAt >= WELCOME_MS;
       const { isBusy } = session;
       if (isLate || at - heardAt >= (isBusy ? BUSY_DEAD_AFTER_MS : DEAD_AFTER_MS)) {
         log.warn({ shard, slot, silent_ms: at - heardAt }, "the uplink is silent: dropping it");
@@ -222,6 +247,7 @@ export class Uplink {
       }
       if (at - pingedAt >= (isBusy ? BUSY_PING_EVERY_MS : PING_EVERY_MS)) {
         pingedAt = at;
+        askedAt = now();
         socket.ping();
         if (isBusy) session.ping();
       }
@@ -235,26 +261,34 @@ export class Uplink {
 
   #closed(socket: WebSocket, code: number, reason: string): void {
     const { log, shard, slot } = this.#options;
-    if (this.#openedAt > 0) this.#record.trouble = `closed with ${code}${reason === "" ? "" : `: ${reason}`}`;
-    if (this.#openedAt > 0 && !this.#stopped) log.warn({ shard, slot, code, reason }, "the uplink was cut");
-    const permanent = code === CloseCode.VERSION || code === CloseCode.SUPERSEDED;
-    this.#lost(socket, permanent ? `closed with ${code}: ${reason}` : null);
+    const said = `closed with ${code}${reason === "" ? "" : `: ${reason}`}`;
+    if (this.#openedAt !== null) this.#record.trouble = said;
+    if (this.#openedAt !== null && !this.#stopped) log.warn({ shard, slot, code, reason }, "the uplink was cut");
+    const isFinal = code === CloseCode.VERSION || code === CloseCode.SUPERSEDED;
+    this.#lost(socket, isFinal ? said : null, code === CloseCode.SUPERSEDED);
   }
 
-  #lost(socket: WebSocket, refusal: string | null): void {
+  /** @param isLastWord of a refusal: another process is here, and two would take the sockets from each other for ever. */
+  #lost(socket: WebSocket, refusal: string | null, isLastWord = false): void {
     if (this.#socket !== socket) return;
-    const { now, chance, onDown, onRefused } = this.#options;
-    const lived = this.#openedAt === 0 ? 0 : now() - this.#openedAt;
+    const { now, uptime, isGuest, chance, onDown, onRefused, log, shard, slot } = this.#options;
+    const lived = this.#openedAt === null ? 0 : uptime() - this.#openedAt;
     const wasUp = this.isUp;
-    this.#record.lost(refusal !== null, this.#session?.stalls ?? 0, now());
+    if (refusal === null) this.#patience.restore();
+    const isForGood = refusal !== null && (isLastWord || this.#patience.refused(isGuest(), uptime()));
+    this.#record.lost(isForGood, this.#session?.stalls ?? 0, now());
     this.#socket = null;
     this.#session?.lost();
     this.#session = null;
     if (wasUp) onDown();
     if (this.#stopped) return;
-    if (refusal !== null) {
+    if (refusal !== null && isForGood) {
       onRefused(refusal);
       return;
+    }
+    if (refusal !== null) {
+      this.#record.refused(now());
+      log.error({ shard, slot, answer: refusal }, "the edge refuses this connector; it is dialled again for a while");
     }
     this.#backoff = afterLoss(this.#backoff, lived);
     this.#redial = setTimeout(() => void this.#dial(), delayOf(this.#backoff, chance()));

@@ -2,7 +2,7 @@
 import { decodeProtectedHeader, errors, importJWK, jwtVerify } from "jose";
 import { z } from "zod";
 import { UPLINK_HEADER, type UplinkRequest } from "../../shared/hop.ts";
-import { SUBPROTOCOL } from "../../shared/wire/frames.ts";
+import { FINAL, REFUSAL_HEADER, SUBPROTOCOL } from "../../shared/wire/frames.ts";
 import type { Env } from "../env.ts";
 import type { ConnectorKey, Settings } from "../settings.ts";
 import { hubOf } from "./hubs.ts";
@@ -10,6 +10,8 @@ import { hubOf } from "./hubs.ts";
 /** The clocks of site and edge may differ by so much, either way. */
 const SKEW_S = 30;
 const LIFETIME_S = 60;
+/** A clock that is wrong may be set right while the connector waits: a machine that starts has none yet. */
+const EXPIRED = "the token has expired: compare the clocks of site and edge";
 
 const Claims = z.object({
   iss: z.string().min(1).max(128),
@@ -24,10 +26,10 @@ export async function uplink(request: Request, env: Env, settings: Settings): Pr
   if (request.headers.get("upgrade")?.toLowerCase() !== "websocket") return refuse(426, "a WebSocket is expected here");
   const offered = request.headers.get("sec-websocket-protocol") ?? "";
   if (!offered.split(",").some((name) => name.trim() === SUBPROTOCOL)) {
-    return refuse(403, `the subprotocol ${SUBPROTOCOL} is required`);
+    return refuse(403, `the subprotocol ${SUBPROTOCOL} is required`, true);
   }
   const asked = await verify(request, settings.connectorKeys);
-  if (typeof asked === "string") return refuse(401, asked);
+  if (typeof asked === "string") return refuse(401, asked, asked !== EXPIRED);
   if (asked.shard >= settings.shards) return refuse(404, "there is no such shard");
   const headers = {
     upgrade: "websocket",
@@ -57,13 +59,15 @@ async function verify(request: Request, keys: readonly ConnectorKey[]): Promise<
     if (iss !== key.kid.split("#")[0]) return "the key belongs to another connector";
     return { connector: iss, shard, slot, jti, exp };
   } catch (error) {
-    if (error instanceof errors.JWTExpired) return "the token has expired: compare the clocks of site and edge";
+    if (error instanceof errors.JWTExpired) return EXPIRED;
     if (error instanceof errors.JWTClaimValidationFailed)
       return `the token's \`${error.claim}\` is not accepted: ${error.message}`;
     return "the token is not valid";
   }
 }
 
-function refuse(status: number, reason: string): Response {
-  return new Response(`${reason}\n`, { status, headers: { "content-type": "text/plain; charset=utf-8" } });
+/** @param isFinal dialling again would change nothing: the connector stops. */
+function refuse(status: number, reason: string, isFinal = false): Response {
+  const headers = { "content-type": "text/plain; charset=utf-8", ...(isFinal ? { [REFUSAL_HEADER]: FINAL } : {}) };
+  return new Response(`${reason}\n`, { status, headers });
 }

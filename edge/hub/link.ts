@@ -43,7 +43,7 @@ export interface Transport {
   heardAt(): number;
 }
 
-export function newLinkState(connector: string, shard: number, slot: number, now: number): LinkState {
+export function newLinkState(connector: string, shard: number, slot: number, now: number, openedAt = now): LinkState {
   return {
     connector,
     shard,
@@ -57,7 +57,7 @@ export function newLinkState(connector: string, shard: number, slot: number, now
     received: { bytes: 0, limit: SOCKET_WINDOW_BYTES },
     sent: { bytes: 0, limit: 0 },
     heardAt: now,
-    openedAt: now,
+    openedAt,
   };
 }
 

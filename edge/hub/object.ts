@@ -22,7 +22,7 @@ import { type Link, type LinkState, newLinkState, type Transport } from "./link.
 import { logExchange, logForfeit, logReceipt, logRefusal, outcomeOf } from "./log.ts";
 import { ask, type LookupAnswer, type Question } from "./lookup.ts";
 import { Outcomes } from "./outcomes.ts";
-import { byOpening } from "./place.ts";
+import { byOpening, openingBehind } from "./place.ts";
 import { BODY_AHEAD_BYTES, pump } from "./pump.ts";
 import { Receipts } from "./receipts.ts";
 import { receive } from "./receive.ts";
@@ -230,7 +230,7 @@ export abstract class HubObject<Env> extends DurableObject<Env> {
     if (fresh.length === 0) return new Response("this token was used before\n", { status: 401 });
     const { 0: client, 1: server } = new WebSocketPair();
     this.ctx.acceptWebSocket(server);
-    this.#attach(server, newLinkState(connector, shard, slot, now));
+    this.#attach(server, newLinkState(connector, shard, slot, now, openingBehind(this.board.links, now)));
     return new Response(null, {
       status: 101,
       webSocket: client,

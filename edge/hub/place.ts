@@ -1,4 +1,5 @@
 // One place of a connector (its id and slot) has one socket: the one that was opened last. Pure.
+import { CloseCode } from "../../shared/wire/frames.ts";
 import type { Link, LinkState } from "./link.ts";
 
 /** The other sockets of its place. @param links in the order of their opening: no clock is asked, which might have been set back. */
@@ -13,6 +14,22 @@ export function rivalsOf(link: Link, links: Iterable<Link>): { readonly earlier:
     }
   }
   return { earlier, later };
+}
+
+/**
+ * The code for a socket that gives way to others of its place. Only another process keeps it away, and only once that has
+ * said HELLO: a dial that its connector has given up can come late, and must not lock out the process that made it.
+ */
+export function wayOut(link: Link, rivals: readonly Link[], instance = link.state.instance): CloseCode {
+  const isAnother = rivals.some(({ state }) => state.instance !== null && state.instance !== instance);
+  return isAnother && instance !== null ? CloseCode.SUPERSEDED : CloseCode.REPLACED;
+}
+
+/** When a socket that comes now is opened: behind all the others, whatever the clock says. */
+export function openingBehind(links: Iterable<Link>, now: number): number {
+  let at = now;
+  for (const { state } of links) at = Math.max(at, (state.openedAt ?? 0) + 1);
+  return at;
 }
 
 /** For a hub that wakes and finds its sockets in any order. */

@@ -137,7 +137,7 @@ function hello(board: Switchboard, link: Link, frame: Frame, now: number): void 
   if (link.welcomed) throw new WireViolation(CloseCode.MALFORMED, "a second HELLO");
   const { versions, features, instance, windows, pools } = readJson(Hello, frame);
   if (!versions.includes(VERSION)) throw new WireViolation(CloseCode.VERSION, `this hub speaks version ${VERSION}`);
-  if (board.isSuperseded(link, now)) return;
+  if (board.isSuperseded(link, instance, now)) return;
   link.state.instance = instance;
   link.state.features = features.filter((feature) => FEATURES.includes(feature));
   link.state.pools = pools;

@@ -12,7 +12,7 @@ import { brokenOff, failureOf, outOfTime, tellSpent } from "./endings.ts";
 import { Exchange, type Order, type Reader } from "./exchange.ts";
 import { Link, type LinkState, type Transport } from "./link.ts";
 import { ACCEPT_WITHIN_MS, HOLD_MS, isGivenUp, mayGoOn, patienceOf, placeFor, REATTACH_WITHIN_MS } from "./patience.ts";
-import { rivalsOf } from "./place.ts";
+import { rivalsOf, wayOut } from "./place.ts";
 import { Recent } from "./recent.ts";
 import { Settlement, type SettlementEvents } from "./settlement.ts";
 
@@ -129,14 +129,14 @@ export class Switchboard {
   }
 
   /** A later socket of its place is here: what it says now was said long ago. @returns whether it is gone for that. */
-  isSuperseded(link: Link, now: number): boolean {
-    const isLate = rivalsOf(link, this.links).later.length > 0;
-    if (isLate) this.#drop(link, CloseCode.SUPERSEDED, NEWER, now);
-    return isLate;
+  isSuperseded(link: Link, instance: string, now: number): boolean {
+    const { later } = rivalsOf(link, this.links);
+    if (later.length > 0) this.#drop(link, wayOut(link, later, instance), NEWER, now);
+    return later.length > 0;
   }
 
   welcome(link: Link, now: number): void {
-    for (const other of rivalsOf(link, this.links).earlier) this.#drop(other, CloseCode.SUPERSEDED, NEWER, now);
+    for (const other of rivalsOf(link, this.links).earlier) this.#drop(other, wayOut(other, [link]), NEWER, now);
     if (link.draining) return; // A probe: its process says nothing of the one that answers for what is detached.
     this.#abandoned.tell(link, now);
     for (const exchange of [...this.#exchanges])

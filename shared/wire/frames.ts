@@ -71,6 +71,10 @@ export const MAX_PING_BYTES = 64;
 export const EXCHANGE_WINDOW_BYTES = 256 * 1024;
 export const SOCKET_WINDOW_BYTES = 4 * 1024 * 1024;
 
+/** Of a refused upgrade (spec §1): `final` where dialling again would change nothing. */
+export const REFUSAL_HEADER = "heartcode-refusal";
+export const FINAL = "final";
+
 /** Spec §10. */
 export const CloseCode = {
   NORMAL: 1000,
@@ -79,6 +83,7 @@ export const CloseCode = {
   VERSION: 4406,
   SILENT: 4408,
   SUPERSEDED: 4409,
+  REPLACED: 4410,
   FLOW_CONTROL: 4413,
 } as const;
 export type CloseCode = (typeof CloseCode)[keyof typeof CloseCode];

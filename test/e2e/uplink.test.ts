@@ -1,4 +1,5 @@
 // The uplink as a stranger, a careless operator and a broken connector would use it.
+import { randomUUID } from "node:crypto";
 import { connect } from "node:net";
 import { generateKeyPair } from "jose";
 import { afterEach, describe, expect, test } from "vitest";
@@ -49,13 +50,17 @@ const chat = (body: object = {}) =>
 describe("the token", () => {
   const now = () => Math.floor(Date.now() / 1000);
   const refused: [what: string, claims: () => TokenClaims, answer: RegExp][] = [
-    ["has an unknown kid", () => ({ kid: "nobody" }), /^401 the key of this connector is not known/],
-    ["names another connector than its key", () => ({ kid: "other" }), /^401 the key belongs to another connector/],
+    ["has an unknown kid", () => ({ kid: "nobody" }), /^401 the key of this connector is not known here \(final\)$/],
+    [
+      "names another connector than its key",
+      () => ({ kid: "other" }),
+      /^401 the key belongs to another connector \(final\)$/,
+    ],
     ["is for another edge", () => ({ aud: "edge.example.com/uplink" }), /^401 the token's `aud`/],
     ["is for another path", () => ({ aud: `127.0.0.1:${edge().port}/` }), /^401 the token's `aud`/],
-    ["has expired", () => ({ iat: now() - 600 }), /^401 the token has expired/],
+    ["has expired", () => ({ iat: now() - 600 }), /^401 the token has expired: compare the clocks of site and edge$/],
     ["lives too long", () => ({ lifetime: 3_600 }), /^401 the token lives longer/],
-    ["is for a shard that does not exist", () => ({ shard: 9 }), /^404 /],
+    ["is for a shard that does not exist", () => ({ shard: 9 }), /^404 there is no such shard$/],
   ];
   test.each(refused)("is refused if it %s", async (_what, claims, answer) => {
     const { privateKey } = await generateKeyPair("EdDSA", { crv: "Ed25519" });
@@ -82,7 +87,7 @@ describe("the token", () => {
     const first = await dial(edge(), token);
     expect(typeof first).toBe("object");
     open.push(first as HandSocket);
-    expect(await dial(edge(), token)).toMatch(/^401 this token was used before/);
+    expect(await dial(edge(), token)).toBe("401 this token was used before");
   });
 
   test("may be signed by either of two keys while they are rotated", async () => {
@@ -91,7 +96,7 @@ describe("the token", () => {
 
   test("must be there, and the subprotocol with it", async () => {
     expect(await dial(edge(), null)).toMatch(/^401 no token/);
-    expect(await dial(edge(), await tokenFor(edge()), "something.else")).toMatch(/^403 the subprotocol/);
+    expect(await dial(edge(), await tokenFor(edge()), "something.else")).toMatch(/^403 the subprotocol .*\(final\)$/);
     expect((await fetch(`${edge().url}/uplink`)).status).toBe(426);
   });
 });
@@ -103,6 +108,19 @@ describe("the socket", () => {
     await connected();
     expect(await first.hearClose()).toMatchObject({ code: CloseCode.SUPERSEDED });
     expect(beside.closed).toBeNull();
+  });
+
+  test("is replaced where its own process has dialled once more, and also by a dial that nobody has spoken on", async () => {
+    const instance = randomUUID();
+    const first = await connected({}, hello({ instance }));
+    await connected({}, hello({ instance }));
+    expect(await first.hearClose()).toMatchObject({ code: CloseCode.REPLACED });
+    const living = await bare();
+    const ghost = await bare();
+    living.say(hello({ instance }));
+    expect(await living.hearClose()).toMatchObject({ code: CloseCode.REPLACED });
+    await connected({}, hello({ instance }));
+    expect(await ghost.hearClose()).toMatchObject({ code: CloseCode.REPLACED });
   });
 
   test("that speaks no common version is closed with its own code", async () => {

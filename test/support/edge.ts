@@ -9,7 +9,7 @@ import { afterAll, beforeAll } from "vitest";
 import WebSocket from "ws";
 import { Crew } from "../../dev/crew.ts";
 import { decode, encode } from "../../shared/wire/codec.ts";
-import { type Frame, FrameType, SUBPROTOCOL } from "../../shared/wire/frames.ts";
+import { FINAL, type Frame, FrameType, REFUSAL_HEADER, SUBPROTOCOL } from "../../shared/wire/frames.ts";
 import { type Hello, jsonFrame, type PoolReport } from "../../shared/wire/messages.ts";
 import { until } from "./stack.ts";
 
@@ -104,7 +104,8 @@ export async function dial(
       });
       response.once("end", () => {
         request.destroy();
-        resolve(`${response.statusCode} ${text.trim()}`);
+        const isFinal = response.headers[REFUSAL_HEADER] === FINAL;
+        resolve(`${response.statusCode} ${text.trim()}${isFinal ? " (final)" : ""}`);
       });
     });
     socket.on("error", () => {});

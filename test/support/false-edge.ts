@@ -13,7 +13,7 @@ export type Upgrade =
   /** The connection is gone. */
   | "drop"
   /** HTTP's answer. */
-  | { readonly status: number; readonly text: string }
+  | { readonly status: number; readonly text: string; readonly headers?: Readonly<Record<string, string>> }
   /** A WebSocket, and this is done with it. */
   | ((socket: WebSocket, shard: number) => void);
 
@@ -21,6 +21,8 @@ export interface FalseEdgeOptions {
   /** How `GET /health` is answered; null: not at all. */
   readonly health?: ((response: ServerResponse) => void) | null;
   readonly upgrade?: Upgrade;
+  /** Instead: one for each dial, and the last one for all that follow. */
+  readonly upgrades?: readonly Upgrade[];
   readonly tls?: { readonly cert: Buffer; readonly key: Buffer };
   readonly host?: string;
 }
@@ -36,19 +38,25 @@ export const well = (response: ServerResponse): void => {
 };
 
 export async function falseEdge(options: FalseEdgeOptions): Promise<Address> {
-  const { health = well, upgrade = "drop", tls, host = "127.0.0.1" } = options;
+  const { health = well, upgrade: always = "drop", upgrades = [always], tls, host = "127.0.0.1" } = options;
   const answer = (request: IncomingMessage, response: ServerResponse): void =>
     health === null ? void request.socket.destroy() : health(response);
   const server = tls === undefined ? createServer(answer) : createSecureServer(tls, answer);
   const sockets = new WebSocketServer({ noServer: true, handleProtocols: () => SUBPROTOCOL });
+  let dials = 0;
   server.on("upgrade", (request, socket, head) => {
+    const upgrade = upgrades[Math.min(dials, upgrades.length - 1)]!;
+    dials += 1;
     if (upgrade === "drop") socket.destroy();
     else if (typeof upgrade === "function")
       sockets.handleUpgrade(request, socket, head, (ours) => upgrade(ours, shardOf(request)));
-    else
-      socket.end(`HTTP/1.1 ${upgrade.status} No\r\ncontent-length: ${upgrade.text.length}\r\n\r\n${upgrade.text}`, () =>
-        socket.destroy(),
+    else {
+      const { status, text, headers = {} } = upgrade;
+      const lines = Object.entries({ "content-length": text.length, ...headers }).map(
+        ([name, is]) => `${name}: ${is}\r\n`,
       );
+      socket.end(`HTTP/1.1 ${status} No\r\n${lines.join("")}\r\n${text}`, () => socket.destroy());
+    }
   });
   await new Promise<void>((done) => server.listen(0, host, done));
   const close = async (): Promise<void> => {
@@ -68,8 +76,8 @@ function shardOf(request: IncomingMessage): number {
 export const hub =
   (shards: number, skewMs = 0) =>
   (socket: WebSocket, shard: number): void => {
-    socket.on("message", (message: Buffer) => {
-      for (const { type } of decode(message)) {
+    socket.on("message", (message: Buffer, isBinary: boolean) => {
+      for (const { type } of isBinary ? decode(message) : []) {
         if (type === FrameType.HELLO) socket.send(encode([jsonFrame(FrameType.WELCOME, 0, welcome(shard))]));
         if (type === FrameType.PING)
           socket.send(encode([{ type: FrameType.PONG, channel: 0, payload: new Uint8Array(0) }]));

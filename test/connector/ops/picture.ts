@@ -10,6 +10,7 @@ export const socket = (changes: Partial<SocketStatus> = {}): SocketStatus => ({
   since: NOW - 60_000,
   heard_at: NOW - 1_000,
   round_trip: { at: NOW - 5_000, ms: 12 },
+  refused_at: null,
   running: 1,
   dials: { up: 2, failed: 1 },
   cuts: 1,

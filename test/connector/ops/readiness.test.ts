@@ -18,11 +18,14 @@ describe("a connector is ready", () => {
 });
 
 describe("a connector is heard", () => {
+  const refusedAt = (refused_at: number) => socket({ state: "dialling", heard_at: null, refused_at });
   const at = (heard_at: number | null) => [socket({ heard_at }), down];
   const rows: [what: string, sockets: ReturnType<typeof at>, heard: boolean][] = [
     ["while one socket brings something in", at(NOW - SILENT_AFTER_MS + 1), true],
     ["not when the last byte is too long ago", at(NOW - SILENT_AFTER_MS), false],
     ["not over a socket that is not up", [socket({ state: "dialling", heard_at: NOW })], false],
+    ["while the edge itself says that it refuses", [refusedAt(NOW - 44_999)], true],
+    ["not when it said so too long ago", [refusedAt(NOW - 45_000)], false],
     ["not without a socket", [], false],
   ];
   test.each(rows)("%s", (_what, sockets, heard) => expect(isHeard(picture({ sockets }))).toBe(heard));

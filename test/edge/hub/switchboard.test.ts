@@ -3,7 +3,7 @@ import { beforeEach, describe, expect, test } from "vitest";
 import type { Exchange } from "../../../edge/hub/exchange.ts";
 import { newLinkState } from "../../../edge/hub/link.ts";
 import { ACCEPT_WITHIN_MS, MOVE_AFTER_MS, OVERTIME_MS, REATTACH_WITHIN_MS } from "../../../edge/hub/patience.ts";
-import { byOpening } from "../../../edge/hub/place.ts";
+import { byOpening, openingBehind } from "../../../edge/hub/place.ts";
 import { receive } from "../../../edge/hub/receive.ts";
 import type { Switchboard } from "../../../edge/hub/switchboard.ts";
 import { EMPTY, encode } from "../../../shared/wire/codec.ts";
@@ -31,20 +31,46 @@ beforeEach(() => {
 });
 
 describe("two sockets of one place", () => {
-  test("the one that was opened later supersedes the other", () => {
-    const first = new Socket(board, NOW).hello(NOW);
-    new Socket(board, NOW + 1).hello(NOW + 1);
-    expect(first.closes).toEqual([CloseCode.SUPERSEDED]);
+  test.each([
+    ["the process dials again", "running", CloseCode.REPLACED],
+    ["it is of another process", "another", CloseCode.SUPERSEDED],
+  ])(
+    "the one that was opened later takes the place, and the code of the other tells whether %s",
+    (_, instance, code) => {
+      const first = new Socket(board, NOW).hello(NOW);
+      const second = new Socket(board, NOW + 1).hello(NOW + 1, { instance });
+      expect([first.closes, second.closes]).toEqual([[code], []]);
+    },
+  );
+
+  // A dial that its connector had given up was still on its way.
+  test("a later one that nobody has spoken on keeps no process away: it dials again, and its place is its own", () => {
+    const living = new Socket(board, NOW);
+    const ghost = new Socket(board, NOW + 1);
+    living.hello(NOW + 2);
+    expect([living.closes, ghost.closes]).toEqual([[CloseCode.REPLACED], []]);
+    const again = new Socket(board, NOW + 3).hello(NOW + 3);
+    expect([again.closes, ghost.closes, again.types]).toEqual([[], [CloseCode.REPLACED], [FrameType.WELCOME]]);
+    expect([...board.links]).toEqual([again.link]);
   });
 
-  // A road that was cut brings what was said into it long ago. The connector never redials a superseded socket.
+  test("a process whose HELLO finds a later one of another process is told so", () => {
+    const early = new Socket(board, NOW);
+    const late = new Socket(board, NOW + 1);
+    // As a hub finds it that wakes with a socket that was welcomed in its former life.
+    late.link.state.instance = "restarted";
+    early.hello(NOW + 2);
+    expect([early.closes, late.closes]).toEqual([[CloseCode.SUPERSEDED], []]);
+  });
+
+  // A road that was cut brings what was said into it long ago.
   test("a HELLO that comes late on the earlier one does not supersede the later one", () => {
     const early = new Socket(board, NOW);
     const late = new Socket(board, NOW + 1);
     early.hello(NOW + 2);
     late.hello(NOW + 3);
     expect([late.closes, board.links.has(late.link)]).toEqual([[], true]);
-    expect([early.closes, board.links.has(early.link)]).toEqual([[CloseCode.SUPERSEDED], false]);
+    expect([early.closes, board.links.has(early.link)]).toEqual([[CloseCode.REPLACED], false]);
     expect(early.types).not.toContain(FrameType.WELCOME);
   });
 
@@ -53,7 +79,7 @@ describe("two sockets of one place", () => {
     const late = new Socket(board, NOW - back);
     early.hello(NOW + 1);
     late.hello(NOW + 1);
-    expect([early.closes, late.closes]).toEqual([[CloseCode.SUPERSEDED], []]);
+    expect([early.closes, late.closes]).toEqual([[CloseCode.REPLACED], []]);
   });
 
   test("a hub that wakes takes them in the order of their opening; what an earlier version kept comes first", () => {
@@ -67,9 +93,17 @@ describe("two sockets of one place", () => {
   test("nothing that comes on a socket after it was closed is heard", () => {
     const early = new Socket(board, NOW);
     const late = new Socket(board, NOW + 1).hello(NOW + 1);
-    expect(early.closes).toEqual([CloseCode.SUPERSEDED]);
+    expect(early.closes).toEqual([CloseCode.REPLACED]);
     early.hello(NOW + 2);
-    expect([late.closes, early.closes, early.heard]).toEqual([[], [CloseCode.SUPERSEDED], []]);
+    expect([late.closes, early.closes, early.heard]).toEqual([[], [CloseCode.REPLACED], []]);
+  });
+
+  test("a socket that comes is opened behind all the others, although the clock was set back", () => {
+    const early = new Socket(board, NOW);
+    expect(openingBehind(board.links, NOW - 5_000)).toBe(NOW + 1);
+    expect(openingBehind(board.links, NOW + 5_000)).toBe(NOW + 5_000);
+    board.lost(early.link, NOW);
+    expect(openingBehind(board.links, NOW - 5_000)).toBe(NOW - 5_000);
   });
 });
 

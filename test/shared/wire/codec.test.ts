@@ -83,6 +83,7 @@ describe("the codec", () => {
       VERSION: 4406,
       SILENT: 4408,
       SUPERSEDED: 4409,
+      REPLACED: 4410,
       FLOW_CONTROL: 4413,
     });
   });

@@ -1,0 +1,145 @@
+// What keeps an uplink away from its edge, and what does not: a real socket, and something at the edge's address that does
+// what an edge may do. The clocks are the test's.
+import { afterEach, describe, expect, test } from "vitest";
+import type { WebSocket } from "ws";
+import { Uplink } from "../../../connector/uplink/uplink.ts";
+import { CloseCode, FINAL, REFUSAL_HEADER } from "../../../shared/wire/frames.ts";
+import { type Address, falseEdge, hub, type Upgrade } from "../../support/false-edge.ts";
+import { until } from "../../support/stack.ts";
+
+const open: { stop(): Promise<void>; edge: Address }[] = [];
+afterEach(async () => {
+  for (const { stop, edge } of open.splice(0)) {
+    await stop();
+    await edge.close();
+  }
+});
+
+const TOKEN = `e30.${Buffer.from('{"shard":0}').toString("base64url")}.x`;
+const welcome = hub(1);
+const HOUR_MS = 3_600_000;
+
+/** @param turns what becomes of each dial; the last one of all that follow. */
+async function dialling(...turns: Upgrade[]) {
+  const seen = { dials: 0, ups: 0, refused: [] as string[] };
+  /** Of the test's making: what is added to the real ones. */
+  const clocks = { wall: 0, uptime: 0, isGuest: false };
+  const edge = await falseEdge({
+    upgrades: turns,
+  });
+  const nothing = () => {};
+  const uplink = new Uplink({
+    url: `ws://127.0.0.1:${edge.port}/uplink`,
+    shard: 0,
+    slot: 0,
+    // Each dial has a token of its own.
+    token: async () => {
+      seen.dials += 1;
+      return TOKEN;
+    },
+    host: { pools: () => [], unsettled: () => [], settled: nothing, open: () => null, resume: () => null },
+    instance: "i",
+    agent: "test",
+    now: () => Date.now() + clocks.wall,
+    uptime: () => performance.now() + clocks.uptime,
+    isGuest: () => clocks.isGuest || seen.ups > 0,
+    chance: () => 0,
+    log: { info: nothing, warn: nothing, error: nothing },
+    onUp: () => {
+      seen.ups += 1;
+    },
+    onDown: nothing,
+    onRefused: (reason) => seen.refused.push(reason),
+    onDrained: nothing,
+  });
+  open.push({ stop: () => uplink.stop(), edge });
+  uplink.start();
+  return { seen, clocks, uplink };
+}
+
+const closing = (code: number) => (socket: WebSocket) => socket.close(code, "why");
+const saying = (status: number, isFinal = false): Upgrade => ({
+  status,
+  text: "no",
+  headers: isFinal ? { [REFUSAL_HEADER]: FINAL } : {},
+});
+
+describe("an uplink dials again", () => {
+  const rows: [what: string, turn: Upgrade][] = [
+    ["401 that is not said to be final: a token that was used before, a clock that is wrong", saying(401)],
+    ["403 of something that is not an edge", saying(403)],
+    ["404", saying(404)],
+    ["503", saying(503)],
+    ["401 that is final, if only once", saying(401, true)],
+    ["4410: a dial of its own is in its place", closing(CloseCode.REPLACED)],
+    ["4406, if only once", closing(CloseCode.VERSION)],
+    ["a hub that leaves with 1000", closing(CloseCode.NORMAL)],
+    ["a connection that is dropped", "drop"],
+  ];
+  test.each(rows)("after %s", async (_what, turn) => {
+    const { seen } = await dialling(turn, welcome);
+    await until(() => seen.ups === 1);
+    expect(seen).toEqual({ dials: 2, ups: 1, refused: [] });
+  });
+
+  test("for an hour where an edge that has welcomed its process refuses, and says so meanwhile", async () => {
+    const { seen, clocks, uplink } = await dialling(
+      (socket, shard) => {
+        welcome(socket, shard);
+        socket.on("message", () => setImmediate(() => socket.terminate()));
+      },
+      saying(401, true),
+    );
+    await until(() => seen.dials >= 10);
+    clocks.uptime += HOUR_MS - 60_000;
+    const { dials } = seen;
+    await until(() => seen.dials >= dials + 3);
+    expect([seen.refused, uplink.status().state]).toEqual([[], "dialling"]);
+    expect(uplink.status().refused_at).not.toBeNull();
+    clocks.uptime += 60_000;
+    await until(() => seen.refused.length > 0);
+    expect([seen.refused, uplink.status().state]).toEqual([["HTTP 401: no"], "refused"]);
+  });
+});
+
+describe("an uplink stops", () => {
+  test("at once where another process is in its place", async () => {
+    const { seen } = await dialling(closing(CloseCode.SUPERSEDED), welcome);
+    await until(() => seen.refused.length > 0);
+    expect(seen).toEqual({ dials: 1, ups: 0, refused: ["closed with 4409: why"] });
+  });
+
+  test.each([
+    ["401", saying(401, true), "HTTP 401: no"],
+    ["4406", closing(CloseCode.VERSION), "closed with 4406: why"],
+  ] as const)("where %s is all that its process has ever heard, for five seconds", async (_what, turn, reason) => {
+    const { seen, clocks } = await dialling(turn);
+    await until(() => seen.dials >= 3);
+    expect(seen.refused).toEqual([]);
+    clocks.uptime += 5_000;
+    await until(() => seen.refused.length > 0);
+    expect(seen.refused).toEqual([reason]);
+  });
+});
+
+test("a clock that is set back by an hour silences no ping, and one that is set forward cuts nothing", async () => {
+  let pings = 0;
+  let texts = 0;
+  const { seen, clocks } = await dialling((socket, shard) => {
+    welcome(socket, shard);
+    socket.on("ping", () => {
+      pings += 1;
+    });
+    socket.on("message", (_data, isBinary) => {
+      if (!isBinary) texts += 1;
+    });
+  });
+  await until(() => seen.ups === 1);
+  clocks.wall -= HOUR_MS;
+  clocks.uptime += 15_000;
+  await until(() => pings > 0 && texts > 0);
+  clocks.wall += 2 * HOUR_MS;
+  clocks.uptime += 10_000;
+  await until(() => pings > 1);
+  expect(seen).toEqual({ dials: 1, ups: 1, refused: [] });
+});
