@@ -232,7 +232,7 @@ export class Connector {
   }
 
   #onRefused(shard: number, reason: string): void {
-    this.#log.error({ shard, reason }, "the edge refuses this connector for good; it is not dialled again");
+    this.#log.error({ shard, reason }, "the edge refuses this connector for good; it leaves with exit code 3");
     this.#refused += 1;
     this.#events.onRefused(this.#refused === this.#shards.size);
   }
