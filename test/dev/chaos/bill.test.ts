@@ -241,8 +241,8 @@ const cases: Row[] = [
 ];
 
 describe("a lease that ran out, and whose client never knew its id,", () => {
-  const STARTED_MS = 1_000;
-  const EXPIRED_MS = 121_000;
+  const STARTED_MS = 70_000;
+  const EXPIRED_MS = 131_000;
   const line = { msg: "settled", request_id: "a", charged: 10, outcome: "expired", total_ms: EXPIRED_MS - STARTED_MS };
   const lines = new EdgeLines(() => EXPIRED_MS);
   lines.feed(`${JSON.stringify({ level: "info", ...line })}\n`);
