@@ -4,41 +4,35 @@ import { acceptFrame, jsonFrame } from "../../shared/wire/messages.ts";
 import type { Outbox } from "../../shared/wire/outbox.ts";
 import type { Spool } from "../../shared/wire/spool.ts";
 import type { Lane } from "../lane.ts";
+import type { Departures } from "./departures.ts";
 
-export interface ChannelHands {
-  /** Something is to be sent at the end of this turn. */
-  readonly schedule: () => void;
-  /** Something is to be sent soon. */
-  readonly scheduleLater: () => void;
-  /** The channel is over. */
-  readonly leave: () => void;
-}
+/** Told of what is ready to be sent. */
+export type Ready = Pick<Departures, "soon" | "ended" | "later">;
 
 /** It ends with END or RESET, or with its socket. */
 export class ChannelLane implements Lane {
   readonly channel: number;
   readonly #outbox: Outbox;
-  readonly #schedule: () => void;
-  readonly #scheduleLater: () => void;
+  readonly #departures: Ready;
   readonly #leave: () => void;
   readonly #limit: number;
   #answer: Spool | null = null;
   isOver = false;
 
-  constructor(channel: number, limit: number, outbox: Outbox, hands: ChannelHands) {
+  /** @param leave the channel is over. */
+  constructor(channel: number, limit: number, outbox: Outbox, departures: Ready, leave: () => void) {
     this.channel = channel;
     this.#limit = limit;
     this.#outbox = outbox;
-    this.#schedule = hands.schedule;
-    this.#scheduleLater = hands.scheduleLater;
-    this.#leave = hands.leave;
+    this.#departures = departures;
+    this.#leave = leave;
   }
 
   /** The hub gives it two seconds: an answer that comes at once brings it along, and one message does for both. */
   accept(): void {
     if (this.isOver) return;
     this.#outbox.later(acceptFrame(this.channel));
-    this.#scheduleLater();
+    this.#departures.later();
   }
 
   head(head: unknown): void {
@@ -49,19 +43,19 @@ export class ChannelLane implements Lane {
     if (this.isOver) return;
     this.#answer = answer;
     this.#outbox.open(this.channel, answer, from, this.#limit);
-    this.#schedule();
+    this.#departures.soon();
   }
 
   wake(): void {
     if (this.isOver) return;
     this.#outbox.wake(this.channel);
-    this.#schedule();
+    this.#departures.soon();
   }
 
   end(end: unknown): void {
     if (this.isOver) return;
     this.#outbox.finish(this.channel, jsonFrame(FrameType.END, this.channel, end));
-    this.#schedule();
+    this.#departures.ended();
   }
 
   abandon(end: unknown): void {
@@ -105,6 +99,6 @@ export class ChannelLane implements Lane {
   #say(frame: Frame): void {
     if (this.isOver) return;
     this.#outbox.control(frame);
-    this.#schedule();
+    this.#departures.soon();
   }
 }

@@ -29,7 +29,7 @@ import {
 } from "../../shared/wire/messages.ts";
 import { Outbox } from "../../shared/wire/outbox.ts";
 import type { Guest, Host } from "../lane.ts";
-import { ChannelLane } from "./channel.ts";
+import { ChannelLane, type Ready } from "./channel.ts";
 
 export interface SessionOptions {
   readonly host: Host;
@@ -37,10 +37,8 @@ export interface SessionOptions {
   readonly agent: string;
   readonly send: (message: Uint8Array<ArrayBuffer>) => void;
   readonly close: (code: number, reason: string) => void;
-  /** There is something to send: call {@link Session.flush} at the end of this turn of the event loop. */
-  readonly schedule: () => void;
-  /** The same within some milliseconds, with `all`. */
-  readonly scheduleLater: () => void;
+  /** Told of what is ready to be sent: they call {@link Session.flush}. */
+  readonly departures: Ready;
   readonly onWelcome: (welcome: Welcome) => void;
   /** The hub has acknowledged GOAWAY: it opens nothing more here. */
   readonly onDrained: () => void;
@@ -158,7 +156,7 @@ export class Session {
 
   #control(frame: Frame): void {
     this.#outbox.control(frame);
-    this.#options.schedule();
+    this.#options.departures.soon();
   }
 
   #frame(frame: Frame): void {
@@ -186,7 +184,7 @@ export class Session {
         break;
       case FrameType.CREDIT:
         this.#outbox.credit(frame.channel, readCredit(frame));
-        this.#options.schedule();
+        this.#options.departures.soon();
         break;
       case FrameType.SETTLED:
         this.#options.host.settled(readSettled(frame));
@@ -255,8 +253,7 @@ export class Session {
       this.#passengers.delete(channel);
       this.#inbox.close(channel);
     };
-    const { schedule, scheduleLater } = this.#options;
-    return new ChannelLane(channel, limit, this.#outbox, { schedule, scheduleLater, leave });
+    return new ChannelLane(channel, limit, this.#outbox, this.#options.departures, leave);
   }
 
   #board(lane: ChannelLane, guest: Guest | null): void {

@@ -5,6 +5,7 @@ import type { Welcome } from "../../shared/wire/messages.ts";
 import type { Host } from "../lane.ts";
 import type { SocketStatus } from "../status.ts";
 import { afterLoss, type Backoff, delayOf, RESTED } from "./backoff.ts";
+import { Departures, type Turns } from "./departures.ts";
 import { Patience } from "./patience.ts";
 import { SocketRecord } from "./record.ts";
 import { Session } from "./session.ts";
@@ -26,9 +27,8 @@ const DEAD_AFTER_MS = 25_000;
 const BUSY_DEAD_AFTER_MS = 20_000;
 /** The socket's own queue is kept short, so that a control frame written now is on the wire soon. */
 const SEND_QUEUE_BYTES = 256 * 1024;
-/** What is in no hurry waits so long for company. */
-const LATER_MS = 50;
 const CLOSE_WITHIN_MS = 1_000;
+const TURNS: Turns = { immediate: setImmediate, microtask: queueMicrotask, after: (ms, call) => setTimeout(call, ms) };
 
 export interface Log {
   info(fields: object, message: string): void;
@@ -167,42 +167,23 @@ export class Uplink {
   #opened(socket: WebSocket): void {
     const { host, instance, agent, now, uptime, shard, slot, log } = this.#options;
     this.#openedAt = uptime();
-    let scheduled = false;
-    let isLaterDue = false;
-    const flush = (all = false): void => {
-      scheduled = false;
+    const departures = new Departures(TURNS, (all) => {
       session.flush(() => socket.bufferedAmount < SEND_QUEUE_BYTES, all);
-    };
-    const scheduleLater = (): void => {
-      if (isLaterDue) return;
-      isLaterDue = true;
-      setTimeout(() => {
-        isLaterDue = false;
-        flush(true);
-      }, LATER_MS);
-    };
-    // After all I/O of this turn, and after one more look at what has come meanwhile, which waits for nothing: the tokens of
-    // a hundred streams and the answers of many engines leave together. Each message costs both ends more than what is in it.
-    const schedule = (): void => {
-      if (scheduled) return;
-      scheduled = true;
-      setImmediate(() => setImmediate(() => flush()));
-    };
+    });
     const session = new Session({
       host,
       instance,
       agent,
       send: (message) => {
         socket.send(message, () => {
-          if (socket.bufferedAmount < SEND_QUEUE_BYTES) schedule();
+          if (socket.bufferedAmount < SEND_QUEUE_BYTES) departures.soon();
         });
       },
       close: (code, reason) => {
         log.error({ shard, slot, code, reason }, "the hub broke the wire");
         socket.close(code, reason);
       },
-      schedule,
-      scheduleLater,
+      departures,
       onWelcome: (welcome) => {
         log.info({ shard, slot, shards: welcome.shards }, "uplink is up");
         this.#record.up(now());
