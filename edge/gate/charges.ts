@@ -49,11 +49,11 @@ export class Charges {
     return used;
   }
 
-  unserved(id: string, now: number): Cost | null {
+  unserved(id: string, unheard: number, now: number): Cost | null {
     const { books, write } = this.#options;
     const lease = books.lease(id);
     if (lease === undefined) return null;
-    const silent = silentRun(lease);
+    const silent = silentRun(lease, unheard);
     if (silent === null) return this.#close(lease, lease.told ?? null, 0, now);
     write(["unserve", id, silent, now + ORPHAN_MS]);
     return null;

@@ -128,9 +128,13 @@ export class Gate {
     return this.#charges.settle(end, this.#options.now());
   }
 
-  /** No connector answers for it now. @returns null: it was settled before, or one that did is waited for. */
-  unserved(id: string): Cost | null {
-    return this.#charges.unserved(id, this.#options.now());
+  /**
+   * No connector answers for it now.
+   * @param unheard the last attempt that may have reached one that has said nothing; 0: none
+   * @returns null: it was settled before, or one that may have run it is waited for
+   */
+  unserved(id: string, unheard = 0): Cost | null {
+    return this.#charges.unserved(id, unheard, this.#options.now());
   }
 
   /** Its Worker goes on with it in this life of the hub. */
@@ -223,8 +227,9 @@ export class Gate {
     const demand = demandOf(request.demand, limits, estimate);
     let lease: string | undefined;
     if (this.#books.has(request.id)) {
-      // A hub that was lost before it answered is asked again: the exchange was let in already, and is opened from the first.
-      this.reopened(request.id, 1);
+      // A hub that was lost before it answered is asked again: the exchange was let in already, and an END that comes before its
+      // next OPEN is of an earlier attempt.
+      this.reopened(request.id, (request.attempts ?? 0) + 1);
     } else if (!this.#books.isPaid(request.id)) {
       const denial = this.#books.check(digest, limits, demand.tokens, now);
       if (denial !== null) {

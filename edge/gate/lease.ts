@@ -54,8 +54,11 @@ export function wordOf({ accepted = 0, told }: Lease): Told | null {
   return told !== undefined && told.attempt >= accepted ? told : null;
 }
 
-/** The last attempt that may have run and has not said what it used; null: there is none. */
-export function silentRun({ accepted = 0, unknown = 0, told }: Lease): number | null {
-  const last = Math.max(accepted, unknown);
+/**
+ * The last attempt that may have run and has not said what it used; null: there is none.
+ * @param unheard of this life of the hub: its OPEN has left, and nobody has accepted or refused it
+ */
+export function silentRun({ accepted = 0, unknown = 0, told }: Lease, unheard: number): number | null {
+  const last = Math.max(accepted, unknown, unheard);
   return last > (told?.attempt ?? 0) ? last : null;
 }

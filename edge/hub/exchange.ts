@@ -49,6 +49,8 @@ export class Exchange {
   link: Link | null = null;
   channel = 0;
   attempts: number;
+  /** The last attempt whose socket was lost, or silent, before it was accepted or refused: it may run. 0: none. */
+  unheard = 0;
   head: Head | null = null;
   end: End | null = null;
   /** Why there is no answer, or no more of it. */

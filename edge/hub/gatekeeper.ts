@@ -32,8 +32,12 @@ export interface Forfeit {
 export interface HubGate extends Omit<SettlementEvents, "over" | "settle" | "unserved"> {
   /** An END has come. @returns the tokens that it cost; null: it was settled before, or this is not the END that counts. */
   settle(end: End): number | null;
-  /** It is over, and no connector answers for it. @returns null: it was settled before, or one that did is waited for. */
-  unserved(id: string): Forfeit | null;
+  /**
+   * It is over, and no connector answers for it now.
+   * @param unheard the last attempt that may have reached one that has said nothing; 0: none
+   * @returns null: it was settled before, or one that may have run it is waited for
+   */
+  unserved(id: string, unheard?: number): Forfeit | null;
   /** To be called before an answer leaves: who was let in must be on disk. Of whom nobody has heard anything, END knows enough. */
   commitAdmissions(): void;
   /** Its Worker goes on with it after the loss of a hub. */

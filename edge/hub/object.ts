@@ -57,7 +57,7 @@ export abstract class HubObject<Env> extends DurableObject<Env> {
       shards: options.shards,
       events: {
         settle: (end) => this.#receipts.note(end.exchange, this.gate.settle(end), end),
-        unserved: (id) => this.#receipts.noteUnserved(this.gate.unserved(id)),
+        unserved: (id, unheard) => this.#receipts.noteUnserved(this.gate.unserved(id, unheard)),
         accepted: (id) => this.gate.accepted(id),
         orphaned: (id) => this.gate.orphaned(id),
         reopened: (id, attempt) => this.gate.reopened(id, attempt),

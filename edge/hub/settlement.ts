@@ -8,8 +8,11 @@ import type { Link } from "./link.ts";
 export interface SettlementEvents {
   /** An END has come: the first or a repeated one. */
   settle(end: End): void;
-  /** It is over, and no connector has answered for it. */
-  unserved(id: string): void;
+  /**
+   * It is over, and no connector answers for it now.
+   * @param unheard the last attempt that may have reached one that has said nothing; 0: none
+   */
+  unserved(id: string, unheard: number): void;
   /** A connector answers for it. Need not be on disk before anything leaves. */
   accepted(id: string): void;
   /** Its client or its connector is gone, and END may never come. */
@@ -42,9 +45,9 @@ export class Settlement {
   }
 
   /** It is over without an END. */
-  unanswered({ id, owner, link }: Exchange): void {
+  unanswered({ id, owner, link, unheard }: Exchange): void {
     // What was opened may run, although its ACCEPT has not come.
-    if (owner === null && link === null) this.#events.unserved(id);
+    if (owner === null && link === null) this.#events.unserved(id, unheard);
     else this.#events.orphaned(id);
   }
 

@@ -181,7 +181,7 @@ export class Switchboard {
     const wasResumed = exchange.order === null || exchange.owner !== null;
     if (exchange.link !== null && !wasResumed) exchange.refusedBy.add(exchange.link.state.instance ?? "");
     if (isErrorCode(code)) exchange.refusal = code;
-    if (!wasResumed) leave(exchange);
+    leave(exchange);
     if (wasResumed) this.#ownerIsGone(exchange, now);
     else if (retryable) this.#redispatch(exchange, now);
     else this.fail(exchange, { code: isErrorCode(code) ? code : "upstream_error" });
@@ -236,12 +236,12 @@ export class Switchboard {
 
   #unseated(exchange: Exchange, now: number): void {
     leave(exchange);
+    exchange.unheard = exchange.attempts;
     if (exchange.owner !== null) this.#await(exchange, now);
     else this.#redispatch(exchange, now);
   }
 
   #redispatch(exchange: Exchange, now: number): void {
-    leave(exchange);
     exchange.owner = null;
     exchange.detachedAt = null;
     exchange.state = "waiting";

@@ -27,7 +27,8 @@ export const ORDER: Order = {
 /** What the gate is told. */
 export interface Told {
   readonly orphaned: string[];
-  readonly unserved: string[];
+  /** And the attempt that nobody has said anything of. */
+  readonly unserved: (readonly [id: string, unheard: number])[];
   readonly ends: End[];
 }
 
@@ -38,7 +39,7 @@ export function newBoard(): { board: Switchboard; told: Told } {
     shards: 1,
     events: {
       settle: (end) => told.ends.push(end),
-      unserved: (id) => told.unserved.push(id),
+      unserved: (id, unheard) => told.unserved.push([id, unheard]),
       orphaned: (id) => told.orphaned.push(id),
       reopened: nothing,
       commit: nothing,

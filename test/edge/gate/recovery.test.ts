@@ -39,7 +39,10 @@ interface Run {
 interface Client {
   asks: number;
   answered: boolean;
-  unserved: boolean;
+  /** It waits in the hub, and this is what its OPEN would be. */
+  held: Run | null;
+  /** The last attempt that left in this life of the hub, and of which it has heard nothing; 0: none. */
+  unheard: number;
   /** ms; when its hub was lost before it answered. */
   lostAt: number | null;
 }
@@ -65,34 +68,47 @@ class Shard {
     return 4 ** exchange;
   }
 
-  ask(exchange: number, connector: 0 | 1): void {
-    const client = this.clients.get(exchange) ?? { asks: 0, answered: false, unserved: false, lostAt: null };
+  /** Its Worker asks. The hub has no place for it yet: its OPEN may leave later, or never. */
+  ask(exchange: number): void {
+    const client = this.clients.get(exchange) ?? { asks: 0, answered: false, lostAt: null };
     const { asks, answered, lostAt } = client;
     if (answered || (asks > 0 && (lostAt === null || this.now - lostAt > ASKS_FOR_MS))) return;
-    this.clients.set(exchange, { ...client, asks: asks + 1, lostAt: null });
     const attempts = asks * ATTEMPTS_OF_A_HUB;
     const admission = this.gate.admit(requestOf(`x${exchange}`, asks === 0 ? undefined : attempts));
     if (admission instanceof Promise || "failure" in admission) throw new Error("the account is known");
-    if (asks > 0) {
-      this.gate.reopened(`x${exchange}`, attempts + 1);
+    const held = { attempt: attempts + 1, lease: admission.lease };
+    this.clients.set(exchange, { answered, asks: asks + 1, held, unheard: 0, lostAt: null });
+  }
+
+  /** Its OPEN leaves. @param isAccepted otherwise the socket is lost behind it, and the hub looks for another place. */
+  open(exchange: number, connector: 0 | 1, isAccepted: boolean): void {
+    const client = this.clients.get(exchange);
+    if (client === undefined || client.held === null) return;
+    const { held } = client;
+    client.held = isAccepted ? null : { ...held, attempt: held.attempt + 1 };
+    if (held.attempt > 1) {
+      this.gate.reopened(`x${exchange}`, held.attempt);
       this.gate.commit();
     }
     // A connector that knows the id goes on with the run that it has.
-    this.runs[connector].set(exchange, { attempt: attempts + 1, lease: admission.lease });
-    this.gate.accepted(`x${exchange}`);
+    this.runs[connector].set(exchange, held);
+    if (isAccepted) this.gate.accepted(`x${exchange}`);
+    else client.unheard = held.attempt;
   }
 
-  /** Its Worker asks, and no connector takes it. @param isOpened one was asked, and refused. */
-  refuse(exchange: number, isOpened: boolean): void {
-    const client = this.clients.get(exchange) ?? { asks: 0, answered: false, unserved: false, lostAt: null };
-    const { asks, answered, lostAt } = client;
-    if (answered || (asks > 0 && (lostAt === null || this.now - lostAt > ASKS_FOR_MS))) return;
-    const attempts = asks * ATTEMPTS_OF_A_HUB;
-    void this.gate.admit(requestOf(`x${exchange}`, asks === 0 ? undefined : attempts));
-    if (isOpened && asks > 0) this.gate.reopened(`x${exchange}`, attempts + 1);
-    this.gate.unserved(`x${exchange}`);
+  run(exchange: number, connector: 0 | 1): void {
+    this.ask(exchange);
+    this.open(exchange, connector, true);
+  }
+
+  /** It has waited long enough, and no connector takes it. @param isRefused one was asked, and refused. */
+  refuse(exchange: number, isRefused: boolean): void {
+    const client = this.clients.get(exchange);
+    if (client === undefined || client.held === null) return;
+    if (isRefused && client.held.attempt > 1) this.gate.reopened(`x${exchange}`, client.held.attempt);
+    this.gate.unserved(`x${exchange}`, client.unheard);
     this.gate.commit();
-    this.clients.set(exchange, { ...client, answered: true });
+    Object.assign(client, { answered: true, held: null });
   }
 
   /** Its END, for the first time or once more. */
@@ -104,7 +120,8 @@ class Shard {
   /** Its END is here, and its answer leaves. */
   answer(exchange: number, connector: 0 | 1): void {
     const client = this.clients.get(exchange);
-    if (client === undefined || !this.runs[connector].has(exchange) || client.lostAt !== null) return;
+    if (client === undefined || client.held !== null || client.lostAt !== null) return;
+    if (!this.runs[connector].has(exchange)) return;
     this.end(exchange, connector);
     this.gate.commitAdmissions();
     client.answered = true;
@@ -112,7 +129,19 @@ class Shard {
 
   die(): void {
     this.gate = this.#begin();
-    for (const client of this.clients.values()) if (!client.answered) client.lostAt ??= this.now;
+    for (const client of this.clients.values()) {
+      client.held = null;
+      if (!client.answered) client.lostAt ??= this.now;
+    }
+  }
+
+  /** Connectors say until they are acknowledged what they have run; whom no connector takes is told so; the rest is waited for. */
+  finish(): void {
+    for (const connector of [0, 1] as const)
+      for (const exchange of this.runs[connector].keys()) this.end(exchange, connector);
+    for (const exchange of this.clients.keys()) this.refuse(exchange, false);
+    this.now += LATE_MS;
+    this.gate.tick(this.now, false);
   }
 
   async used(): Promise<{ requests: number; tokens: number }> {
@@ -144,7 +173,8 @@ function endOf(exchange: string, run: Run, tokens: number): End {
 
 const which = { exchange: fc.nat({ max: 9 }), connector: fc.constantFrom(0 as const, 1 as const) };
 const move = fc.oneof(
-  { weight: 6, arbitrary: fc.record({ do: fc.constant("ask" as const), ...which }) },
+  { weight: 4, arbitrary: fc.record({ do: fc.constantFrom("ask" as const, "run" as const), ...which }) },
+  { weight: 4, arbitrary: fc.record({ do: fc.constantFrom("open" as const, "cut" as const), ...which }) },
   { weight: 4, arbitrary: fc.record({ do: fc.constantFrom("end" as const, "answer" as const), ...which }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant("refuse" as const), ...which }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constantFrom("die" as const, "tick" as const, "rest" as const) }) },
@@ -159,7 +189,10 @@ describe("what ran is charged once", () => {
       fc.asyncProperty(fc.array(move, { minLength: 5, maxLength: 60, size: "max" }), async (moves) => {
         const shard = new Shard();
         for (const one of moves) {
-          if (one.do === "ask") shard.ask(one.exchange, one.connector);
+          if (one.do === "ask") shard.ask(one.exchange);
+          else if (one.do === "run") shard.run(one.exchange, one.connector);
+          else if (one.do === "open") shard.open(one.exchange, one.connector, true);
+          else if (one.do === "cut") shard.open(one.exchange, one.connector, false);
           else if (one.do === "end") shard.end(one.exchange, one.connector);
           else if (one.do === "answer") shard.answer(one.exchange, one.connector);
           else if (one.do === "refuse") shard.refuse(one.exchange, one.connector === 0);
@@ -168,9 +201,7 @@ describe("what ran is charged once", () => {
           else shard.gate.tick(shard.now, one.do === "rest");
           recovered += one.do === "die" ? 0 : shard.gate.status(shard.now).recovered;
         }
-        // Connectors say until they are acknowledged what they have run.
-        for (const connector of [0, 1] as const)
-          for (const exchange of shard.runs[connector].keys()) shard.end(exchange, connector);
+        shard.finish();
         const ran = new Set(shard.runs.flatMap((runs) => [...runs.keys()]));
         const due = [...ran].reduce((sum, exchange) => sum + Shard.tokensOf(exchange), 0);
         expect(shard.gate.status(shard.now).leases).toBe(0);
@@ -191,7 +222,7 @@ describe("what ran is charged once", () => {
 describe("an END whose admission was lost", () => {
   function lost(): { shard: Shard; end: End } {
     const shard = new Shard();
-    shard.ask(3, 0);
+    shard.run(3, 0);
     const end = endOf("x3", shard.runs[0].get(3)!, 64);
     shard.die();
     return { shard, end };
@@ -215,14 +246,14 @@ describe("an END whose admission was lost", () => {
   test("is paid before its Worker asks again, and then not once more", async () => {
     const { shard, end } = lost();
     shard.gate.settle(end);
-    shard.ask(3, 0);
+    shard.run(3, 0);
     shard.end(3, 0);
     expect(await shard.used()).toEqual({ requests: 1, tokens: 64 });
   });
 
   test("is not paid where its Worker asked again, however late it comes", async () => {
     const { shard, end } = lost();
-    shard.ask(3, 1);
+    shard.run(3, 1);
     expect(shard.gate.settle(end)).toBeNull();
     shard.end(3, 1);
     shard.gate.tick(shard.now, true);
@@ -230,6 +261,22 @@ describe("an END whose admission was lost", () => {
     shard.now += 300_000;
     shard.gate.tick(shard.now, true);
     expect(shard.gate.settle(end)).toBeNull();
+    expect((await shard.used()).tokens).toBe(64);
+  });
+
+  test("is not paid twice where its Worker asks again in two more lives: it comes before the next OPEN", async () => {
+    const { shard, end } = lost();
+    shard.run(3, 1);
+    shard.die();
+    shard.ask(3);
+    expect(shard.gate.settle(end)).toBeNull();
+    shard.gate.commit();
+    // SETTLED is lost with this life.
+    shard.die();
+    expect(shard.gate.settle(end)).toBeNull();
+    shard.ask(3);
+    shard.open(3, 1, true);
+    shard.end(3, 1);
     expect((await shard.used()).tokens).toBe(64);
   });
 
@@ -253,7 +300,7 @@ describe("an END whose admission was lost", () => {
 
   test("is of a day that is over: the tokens count for the minute, and not for the new day", async () => {
     const shard = new Shard(T0 + DAY_MS - 1_000);
-    shard.ask(3, 0);
+    shard.run(3, 0);
     shard.die();
     shard.now += 60_000;
     expect(shard.gate.settle(endOf("x3", shard.runs[0].get(3)!, 64))).toBe(64);
@@ -262,7 +309,7 @@ describe("an END whose admission was lost", () => {
 
   test("brings nothing where it was on disk and is settled, or is of this life", () => {
     const shard = new Shard();
-    shard.ask(3, 0);
+    shard.run(3, 0);
     const end = endOf("x3", shard.runs[0].get(3)!, 64);
     expect(shard.gate.settle(end)).toBe(64);
     expect(shard.gate.settle(end)).toBeNull();
