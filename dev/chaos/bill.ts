@@ -81,8 +81,9 @@ function mannerOf(
 ): Judged {
   if (word === "expired") {
     const most = outcome?.question.most ?? Number.POSITIVE_INFINITY;
-    // Let in by a hub that was lost, for a client that has left: nobody ran it.
-    if (charged === 0 && rows.length === 0 && was("hub")) return { manner: "nothing", problem: null };
+    // Let in by a hub that was lost, for a client that has left, or sent on a socket that was lost: nobody ran it.
+    if (charged === 0 && rows.length === 0 && (was("hub") || was("socket")))
+      return { manner: "nothing", problem: null };
     if (!was("connector")) return { manner: "forfeited", problem: "expired although nobody who ran it was killed" };
     return { manner: "forfeited", problem: charged > most ? `forfeited ${charged}, more than ${most}` : null };
   }
@@ -108,6 +109,9 @@ function mannerOf(
     return { manner: "cut short", problem: isTrue ? null : `cost ${charged}; ${bounds}` };
   }
   if (charged > 0) return { manner: "nothing", problem: `cost ${charged}, and nobody said so` };
+  // Whoever ran it says so within a minute, unless it is dead.
+  if (word === "unserved" && rows.some((row) => costOf(row) > 0) && !was("connector"))
+    return { manner: "nothing", problem: "cost nothing as nobody had it; an engine ran it" };
   return { manner: "nothing", problem: seen > 0 ? `cost nothing; the client saw ${seen} tokens` : null };
 }
 

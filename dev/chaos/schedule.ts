@@ -5,6 +5,8 @@ import type { Random } from "./random.ts";
 export type Took =
   /** A connector's process, with the answers that it runs and what they have used. */
   | "connector"
+  /** A socket, with the OPENs that were on their way. */
+  | "socket"
   /** The edge's process, with the sockets of its clients. */
   | "edge"
   /** A hub's memory. */
@@ -22,23 +24,24 @@ export interface FaultRow {
 /** A socket that is dead in silence is found after 25 s, and redialled. */
 const SILENT_MS = 30_000;
 const NOTHING: readonly Took[] = [];
+const SOCKET: readonly Took[] = ["socket"];
 const HUB: readonly Took[] = ["hub"];
-const CONNECTOR: readonly Took[] = ["connector"];
+const CONNECTOR: readonly Took[] = ["connector", "socket"];
 const ENGINE: readonly Took[] = ["engine"];
 const EDGE: readonly Took[] = ["hub", "edge"];
 
 export const FAULTS = {
-  "uplink RST": { weight: 5, takes: NOTHING, outMs: 0 },
-  "uplink FIN": { weight: 3, takes: NOTHING, outMs: 0 },
-  "uplink cut inside a frame": { weight: 4, takes: NOTHING, outMs: 0 },
-  "uplink stall": { weight: 2, takes: NOTHING, outMs: 3_000 },
-  "uplink black hole": { weight: 1, takes: NOTHING, outMs: SILENT_MS },
-  "cable pulled": { weight: 1, takes: NOTHING, outMs: SILENT_MS },
+  "uplink RST": { weight: 5, takes: SOCKET, outMs: 0 },
+  "uplink FIN": { weight: 3, takes: SOCKET, outMs: 0 },
+  "uplink cut inside a frame": { weight: 4, takes: SOCKET, outMs: 0 },
+  "uplink stall": { weight: 2, takes: SOCKET, outMs: 3_000 },
+  "uplink black hole": { weight: 1, takes: SOCKET, outMs: SILENT_MS },
+  "cable pulled": { weight: 1, takes: SOCKET, outMs: SILENT_MS },
   "hub reset": { weight: 4, takes: HUB, outMs: 0 },
   "connector drain": { weight: 2, takes: NOTHING, outMs: 30_000 },
   "connector killed": { weight: 2, takes: CONNECTOR, outMs: 8_000 },
   "connector forced to stop": { weight: 1, takes: CONNECTOR, outMs: 8_000 },
-  "connector frozen": { weight: 1, takes: NOTHING, outMs: 8_000 },
+  "connector frozen": { weight: 1, takes: SOCKET, outMs: 8_000 },
   "connector reloaded": { weight: 2, takes: NOTHING, outMs: 0 },
   "edge restart": { weight: 1, takes: EDGE, outMs: 0 },
   "engine refuses": { weight: 2, takes: ENGINE, outMs: 0 },

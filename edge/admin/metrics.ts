@@ -132,7 +132,7 @@ export const METRICS: readonly Metric[] = [
   {
     name: "heartcode_edge_leases_expired_total",
     type: "counter",
-    help: "Leases that nobody settled in time.",
+    help: "Leases that nobody settled in time, with those that cost nothing.",
     samples: sum((hub) => hub.gate.expired),
   },
   {

@@ -1,7 +1,7 @@
 // The ledgers of all keys of a shard, as a fold over entries: what is written down before an exchange is let in, and what a new
 // life of the hub reads to know what the old one knew. Pure.
 import { type Label, Labels, type LabelsState } from "./labels.ts";
-import { expiryOf, type Lease, type Told } from "./lease.ts";
+import { expiryOf, isNewlyLost, type Lease, type Told } from "./lease.ts";
 import { type Denial, Ledger, type LedgerState, type Rates, type Standing } from "./ledger.ts";
 import { Paid, type PaidState } from "./paid.ts";
 
@@ -173,6 +173,11 @@ export class Books {
   /** Leases that nobody is waited for any more. */
   expired(now: number): Lease[] {
     return this.#leases().filter((lease) => expiryOf(lease) <= now);
+  }
+
+  /** A life of the hub begins, and finds leases that the one before had not lost yet. */
+  isLosing(at: number): boolean {
+    return this.#leases().some((lease) => isNewlyLost(lease, at));
   }
 
   /** ms; when the first lease expires, or null. */

@@ -88,8 +88,12 @@ export class Gate {
       this.#books.apply(entry);
       this.#journal.rows += 1;
     }
-    this.#books.labels.begin(options.now());
-    if (this.#books.leases > 0) this.#write(["lose", options.now()]);
+    const now = options.now();
+    this.#books.labels.begin(now);
+    if (!this.#books.isLosing(now)) return;
+    this.#write(["lose", now]);
+    // At once: a life that only hears a report has no tick, and the next one would wait a minute anew.
+    this.#journal.commit();
   }
 
   /** Lets a request in or says why not. A denial is a value. Answers at once where the account is known. */

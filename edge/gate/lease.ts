@@ -49,6 +49,19 @@ export function expiryOf({ expiresAt, lostAt }: Lease): number {
   return lostAt === undefined ? expiresAt : Math.min(expiresAt, lostAt + ORPHAN_MS);
 }
 
+/**
+ * The life of the hub that begins at that time is the first to find it without anybody. Once it has found that out it is not so
+ * again in later ones, unless its minute was over long before: then it has run on meanwhile, under a version that knows no such minute.
+ */
+export function isNewlyLost({ attempt, unknown = 0, lostAt }: Lease, at: number): boolean {
+  return unknown < attempt || isAnew(lostAt, at);
+}
+
+/** Its minute begins, or begins again: a clock that was set back does not lengthen it. */
+export function isAnew(lostAt: number | undefined, at: number): boolean {
+  return lostAt === undefined || lostAt > at || at - lostAt > 2 * ORPHAN_MS;
+}
+
 /** The word of an earlier attempt, where no connector has answered for a later one. */
 export function wordOf({ accepted = 0, told }: Lease): Told | null {
   return told !== undefined && told.attempt >= accepted ? told : null;

@@ -7,7 +7,7 @@
 // used: what would have overflowed since is gone. For that the ledger knows the highest levels of the past: one for each open
 // lease, from its admission to the admission of the next one.
 import { available, type Bucket, fullBucket, refill, UNITS, waitMs } from "./bucket.ts";
-import type { Lease, Told } from "./lease.ts";
+import { isAnew, type Lease, type Told } from "./lease.ts";
 import type { Limits } from "./tiers.ts";
 
 export const DAY_MS = 86_400_000;
@@ -187,7 +187,7 @@ export class Ledger {
   /** A life of the hub has ended, and with it what was on its way. */
   lose(at: number): void {
     for (const lease of this.#order) {
-      lease.lostAt ??= at;
+      if (isAnew(lease.lostAt, at)) lease.lostAt = at;
       lease.unknown = Math.max(lease.attempt, lease.unknown ?? 0);
     }
   }

@@ -37,11 +37,12 @@ export function logExchange(exchange: Exchange, charged: number | null, now: num
   });
 }
 
-export function logReceipt({ id, charged, end }: Receipt): void {
+export function logReceipt({ id, charged, end, ageMs }: Receipt): void {
   logSettled({
     request_id: id,
     charged,
     outcome: end?.outcome ?? "unserved",
+    ...(ageMs === undefined ? {} : { total_ms: ageMs }),
     prompt_tokens: end?.usage?.prompt_tokens ?? null,
     completion_tokens: end?.usage?.completion_tokens ?? null,
     usage_source: end?.usage?.source ?? null,

@@ -9,6 +9,8 @@ export interface Receipt {
   readonly charged: number;
   /** Null: nobody has said what it used. */
   readonly end: Pick<End, "outcome" | "usage"> | null;
+  /** Since its admission, where it was closed without the END that was waited for. */
+  readonly ageMs?: number;
 }
 
 export class Receipts {
@@ -20,7 +22,9 @@ export class Receipts {
   }
 
   noteUnserved(cost: Forfeit | null): void {
-    if (cost !== null) this.#due.set(cost.id, { id: cost.id, charged: cost.tokens, end: cost.told });
+    if (cost === null) return;
+    const { id, tokens, told, ageMs } = cost;
+    this.#due.set(id, { id, charged: tokens, end: told, ageMs });
   }
 
   /** Its own line is written now. @returns null if the gate has not spoken yet, or long ago. */

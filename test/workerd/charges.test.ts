@@ -187,6 +187,17 @@ test("what a lost hub had let in is waited for a minute, unless its Worker comes
   await evictDurableObject(stub);
   expect(await patience()).toBeGreaterThan(50_000);
   expect(await patience()).toBeLessThanOrEqual(60_000);
+  const expiry = () =>
+    runInDurableObject(stub, async (hub, state) => [
+      (hub as unknown as Hub).gate.nextExpiry(),
+      await state.storage.getAlarm(),
+      state.storage.sql.exec("SELECT 1 FROM journal").toArray().length,
+    ]);
+  const [expiresAt, ...rest] = await expiry();
+  expect(rest[0]).toBe(expiresAt);
+  // A life that only wakes has no tick: the next one goes on with the same minute, and writes nothing.
+  await evictDurableObject(stub);
+  expect(await expiry()).toEqual([expiresAt, ...rest]);
   await within(({ gate }) => gate.admit({ ...request("y"), attempts: 50 }));
   expect(await patience()).toBeGreaterThan(600_000);
 }, 30_000);

@@ -35,6 +35,7 @@ const bill = (charged: number, more: Partial<Bill> = {}): Bill => ({
 });
 const counted = (tokens: number) => bill(tokens, { source: "counted", completion: tokens, outcome: "cancelled" });
 const silent = (charged: number) => bill(charged, { source: null, completion: null, outcome: "failed" });
+const unserved = bill(0, { source: null, completion: null, outcome: "unserved" });
 const expired = (charged: number) =>
   bill(charged, { source: null, completion: null, outcome: "expired", atMs: 62_000 });
 const row = (prompt: number, completion: number, outcome = "complete"): LedgerRow => ({
@@ -138,11 +139,20 @@ const cases: Row[] = [
     isRight: true,
   },
   {
-    name: "that nobody ran although no hub was lost",
+    name: "that was sent on a socket that was lost",
+    bills: [expired(0)],
+    rows: [],
+    outcome: seen("refused"),
+    fault: "uplink RST",
+    manner: "nothing",
+    isRight: true,
+  },
+  {
+    name: "that nobody ran although neither hub nor socket was lost",
     bills: [expired(0)],
     rows: [],
     outcome: null,
-    fault: "uplink RST",
+    fault: "connector drain",
     manner: "forfeited",
     isRight: false,
   },
@@ -213,6 +223,49 @@ const cases: Row[] = [
     outcome: seen("left", 4),
     manner: "cut short",
     isRight: false,
+  },
+  {
+    name: "that nobody had",
+    bills: [unserved],
+    rows: [],
+    outcome: seen("refused"),
+    manner: "nothing",
+    isRight: true,
+  },
+  {
+    name: "that nobody had, after an engine refused it",
+    bills: [unserved],
+    rows: [row(0, 0, "failed")],
+    outcome: seen("refused"),
+    manner: "nothing",
+    isRight: true,
+  },
+  {
+    name: "that nobody had, and an engine ran",
+    bills: [unserved],
+    rows: WHOLE,
+    outcome: seen("refused"),
+    fault: "uplink RST",
+    manner: "nothing",
+    isRight: false,
+  },
+  {
+    name: "that nobody had, and an engine ran for a hub that was lost",
+    bills: [unserved],
+    rows: WHOLE,
+    outcome: seen("refused"),
+    fault: "hub reset",
+    manner: "nothing",
+    isRight: false,
+  },
+  {
+    name: "that nobody had any more, as the connector that ran it was killed",
+    bills: [unserved],
+    rows: WHOLE,
+    outcome: seen("refused"),
+    fault: "connector killed",
+    manner: "nothing",
+    isRight: true,
   },
   {
     name: "that failed before it began",

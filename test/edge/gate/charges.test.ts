@@ -34,12 +34,12 @@ function endOf(attempt: number, tokens: number): End {
 
 class Hub {
   now = T0;
-  readonly #store = new MemoryStore();
+  readonly store = new MemoryStore();
   gate: Gate;
 
   constructor() {
     const account = { keyId: "k", userId: "u", tier: "admin", ageVerified: true, expiresAt: null } as const;
-    this.#store.keep(DIGEST, { account, verifiedAt: T0 });
+    this.store.keep(DIGEST, { account, verifiedAt: T0 });
     this.gate = this.#begin();
     void this.gate.admit(REQUEST);
   }
@@ -48,6 +48,12 @@ class Hub {
   die(): void {
     this.gate.commit();
     this.now += 1;
+    this.gate = this.#begin();
+  }
+
+  /** Without a tick: it only woke, and slept again. */
+  sleep(ms: number): void {
+    this.now += ms;
     this.gate = this.#begin();
   }
 
@@ -63,7 +69,7 @@ class Hub {
   #begin(): Gate {
     return new Gate({
       ask: () => Promise.reject(new Error("nobody is asked")),
-      store: this.#store,
+      store: this.store,
       tiers: DEFAULT_TIERS,
       timeoutMs: 1,
       exchangeMs: 600_000,
@@ -159,6 +165,30 @@ describe("a lease that nobody goes on with", () => {
     }
     expect(hub.gate.nextExpiry()).toBe(lostAt + ORPHAN_MS);
     expect(hub.gate.tick(hub.now, true)).toMatchObject([{ tokens: RESERVED, told: null }]);
+  });
+
+  test("is given up a minute after its hub was lost, also where the next ones write nothing down of their own", () => {
+    const hub = new Hub();
+    hub.gate.accepted("x");
+    hub.die();
+    const lostAt = hub.now;
+    const rows = [...hub.store.journal()].length;
+    for (let lives = 0; lives < 3; lives += 1) {
+      hub.sleep(20_000);
+      expect(hub.gate.nextExpiry()).toBe(lostAt + ORPHAN_MS);
+    }
+    expect([...hub.store.journal()]).toHaveLength(rows);
+    expect(hub.gate.tick(hub.now, true)).toMatchObject([{ tokens: RESERVED, told: null }]);
+  });
+
+  test.each([
+    ["has run on long behind its minute: a version that knows no such minute kept it", 2 * ORPHAN_MS + 1],
+    ["is of a time to come: the clock was set back", -ORPHAN_MS],
+  ])("has its minute again where what was noted of its loss %s", (_, ms) => {
+    const hub = new Hub();
+    hub.die();
+    hub.sleep(ms);
+    expect(hub.gate.nextExpiry()).toBe(hub.now + ORPHAN_MS);
   });
 
   test("has its minute again when somebody has gone on with it meanwhile", () => {

@@ -18,3 +18,10 @@ test("what no line of its own has told is left to be told once", () => {
   expect(receipts.rest()).toEqual([{ id: "late", charged: 0, end: null }]);
   expect(receipts.rest()).toEqual([]);
 });
+
+test("of what nobody answers for the line tells how long its lease had lasted", () => {
+  const receipts = new Receipts();
+  receipts.noteUnserved(null);
+  receipts.noteUnserved({ id: "a", tokens: 0, told: null, ageMs: 2_000 });
+  expect(receipts.rest()).toEqual([{ id: "a", charged: 0, end: null, ageMs: 2_000 }]);
+});
