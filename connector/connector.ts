@@ -6,15 +6,17 @@ import { Engines } from "./engines.ts";
 import type { Exchange } from "./exchange/exchange.ts";
 import { Serving } from "./exchange/serve.ts";
 import { ExchangeTable } from "./exchange/table.ts";
+import { laterOf } from "./later.ts";
 import type { Observer } from "./observe.ts";
 import { type ExchangeLog, logExchanges } from "./ops/exchange-log.ts";
 import { together } from "./ops/observers.ts";
 import { openTracing } from "./ops/open-tracing.ts";
 import type { Tracing } from "./ops/tracing.ts";
 import type { ConnectorStatus } from "./status.ts";
+import { steadyFrom } from "./steady.ts";
 import { Translations } from "./translations.ts";
 import { type ConnectorIdentity, loadIdentity } from "./uplink/key.ts";
-import { Uplink } from "./uplink/uplink.ts";
+import { type Refuser, Uplink } from "./uplink/uplink.ts";
 
 const VERSION = "0.1.0";
 export const AGENT = `heartcode-connector/${VERSION}`;
@@ -24,14 +26,11 @@ const TICK_MS = 500;
 const REPEAT_ENDS_EVERY_MS = 5_000;
 const ACKNOWLEDGED_WITHIN_MS = 2_000;
 
-/** Exit codes, as the documentation gives them. */
-export const EXIT = { ok: 0, failed: 1, usage: 2, refused: 3 } as const;
-
 export interface ConnectorEvents {
   /** A socket is up on every shard: a request can be served. */
   onReady(): void;
-  /** The edge will not have this connector on one of its shards. @param isAlone no socket is left and none is dialled. */
-  onRefused(isAlone: boolean): void;
+  /** There is one shard at least where this process is not wanted. */
+  onRefused(by: Refuser): void;
 }
 
 interface Shard {
@@ -56,9 +55,8 @@ export class Connector {
   readonly #timers: NodeJS.Timeout[] = [];
   #expected = 1;
   #isGuest = false;
-  #refused = 0;
   #leaving: Promise<void> | null = null;
-  /** ms; when a draining connector is gone. */
+  /** ms of uptime; when a draining connector is gone. */
   #leaveBy = 0;
   #isReady = false;
   #reported = "";
@@ -139,20 +137,13 @@ export class Connector {
    */
   async reload(config: Config): Promise<string[]> {
     const old = this.#config;
-    const isOther = (one: unknown, other: unknown) => JSON.stringify(one ?? null) !== JSON.stringify(other ?? null);
-    const later = [
-      ...(isOther(config.edge.url, old.edge.url) ? ["edge.url"] : []),
-      ...(isOther(config.edge.id, old.edge.id) ? ["edge.id"] : []),
-      ...(isOther(config.tracing, old.tracing) ? ["tracing"] : []),
-      ...(isOther(config.metrics, old.metrics) ? ["metrics"] : []),
-    ];
     const { url, id } = old.edge;
     this.#identity = await loadIdentity(id, config.edge.keyFile);
     this.#config = { ...config, edge: { url, id, keyFile: config.edge.keyFile } };
     this.#engines.apply(config);
     this.#translations = new Translations(this.#engines.models);
     this.#report();
-    return later;
+    return laterOf(old, config);
   }
 
   /** Leaves: announces it, lets what runs finish for at most `drain_s`, then closes everything. */
@@ -163,13 +154,12 @@ export class Connector {
 
   async #leave(): Promise<void> {
     const ms = this.#config.drainS * 1000;
-    const from = Date.now();
-    const deadline = from + ms;
-    this.#leaveBy = deadline;
+    const from = performance.now();
+    this.#leaveBy = from + ms;
     for (const { uplink } of this.#shards.values()) uplink.session?.goAway("the connector stops", ms);
     // Until a hub has said that it knows, an OPEN may be on its way; a hub that does not say so is not waited for.
-    const isExpected = () => Date.now() - from < ACKNOWLEDGED_WITHIN_MS && this.#isUnacknowledged();
-    while ((this.#running() > 0 || isExpected()) && Date.now() < deadline)
+    const isExpected = () => performance.now() - from < ACKNOWLEDGED_WITHIN_MS && this.#isUnacknowledged();
+    while ((this.#isNeeded() || isExpected()) && performance.now() < this.#leaveBy)
       await new Promise((done) => setTimeout(done, 50));
     await this.stop();
   }
@@ -191,7 +181,7 @@ export class Connector {
     const { edge } = this.#config;
     const services = new Set<Serving>();
     const table = new ExchangeTable({
-      now: Date.now,
+      now: () => performance.now(),
       pools: () => this.#engines.reports(),
       serviceFor: (exchange) => this.#serve(exchange, services),
     });
@@ -209,9 +199,8 @@ export class Connector {
       chance: Math.random,
       log: this.#log,
       onUp: (welcome) => this.#onUp(welcome, uplink),
-      onDown: () => {},
-      onRefused: (reason) => this.#onRefused(shard, reason),
-      onDrained: () => {},
+      onDown: () => this.#giveUp(),
+      onRefused: (reason, by) => this.#onRefused(shard, reason, by),
     });
     this.#shards.set(shard, { table, uplink, services });
     uplink.start();
@@ -219,7 +208,8 @@ export class Connector {
 
   #onUp(welcome: Welcome, uplink: Uplink): void {
     // A socket that comes up while we leave is to know it too.
-    if (this.#leaving !== null) uplink.session?.goAway("the connector stops", Math.max(0, this.#leaveBy - Date.now()));
+    if (this.#leaving !== null)
+      uplink.session?.goAway("the connector stops", Math.max(0, this.#leaveBy - performance.now()));
     const skew = Math.abs(Date.now() - welcome.now);
     if (skew > 5_000) this.#log.warn({ skew_ms: skew }, "the clocks of site and edge differ");
     this.#isGuest = true;
@@ -231,21 +221,34 @@ export class Connector {
     this.#events.onReady();
   }
 
-  #onRefused(shard: number, reason: string): void {
-    this.#log.error({ shard, reason }, "the edge refuses this connector for good; it leaves with exit code 3");
-    this.#refused += 1;
-    this.#events.onRefused(this.#refused === this.#shards.size);
+  #onRefused(shard: number, reason: string, by: Refuser): void {
+    if (by === "process") {
+      this.#log.error(
+        { shard, reason },
+        "another process of this connector is at the edge; this one leaves with exit code 4",
+      );
+      // HELLO of this one, on whatever shard, would put the other one out in its turn.
+      for (const { uplink } of this.#shards.values()) uplink.retire();
+    } else this.#log.error({ shard, reason }, "the edge refuses this connector for good; it leaves with exit code 3");
+    this.#giveUp();
+    this.#events.onRefused(by);
+  }
+
+  /** Ends what can never be delivered: its engine is free for others. */
+  #giveUp(): void {
+    for (const { table, uplink } of this.#shards.values()) if (uplink.isOver) table.cancelAll();
   }
 
   #serve(exchange: Exchange, services: Set<Serving>): Serving | null {
     const { open } = exchange;
     const engine = this.#engines.get(open.target);
     if (engine === undefined) return null;
+    const { now, seen } = steadyFrom(Date.now(), () => performance.now());
     const serving = new Serving({
       exchange,
-      engine,
+      engine: seen(engine),
       translation: this.#translations.of(open),
-      now: Date.now,
+      now,
       observer: this.#observer,
     });
     services.add(serving);
@@ -261,13 +264,13 @@ export class Connector {
   }
 
   #tick(): void {
-    const now = Date.now();
+    const now = performance.now();
     this.#report();
     for (const { table, services } of this.#shards.values()) {
       table.tick(now);
       for (const serving of services) {
         if (serving.isOver) services.delete(serving);
-        else serving.tick(now);
+        else serving.tick();
       }
     }
   }
@@ -285,11 +288,10 @@ export class Connector {
     return [...this.#shards.values()].some(({ uplink }) => uplink.isUp && uplink.session?.isDrained !== true);
   }
 
-  /** Exchanges that run, or that are over and not yet delivered and acknowledged. */
-  #running(): number {
-    let running = 0;
-    for (const { table } of this.#shards.values()) running += table.running + table.undelivered;
-    return running;
+  /** Something runs, or is over and not yet delivered and acknowledged: where it still can be. */
+  #isNeeded(): boolean {
+    const isNeeded = ({ table, uplink }: Shard) => !uplink.isOver && table.running + table.undelivered > 0;
+    return [...this.#shards.values()].some(isNeeded);
   }
 
   #every(ms: number, work: () => void): void {

@@ -12,6 +12,9 @@ import { FanOut } from "./upstream/fanout.ts";
 import { Pool } from "./upstream/pool.ts";
 import type { Log } from "./upstream/request.ts";
 
+/** Of what is timed here nothing is told as a time of day: no clock is needed that can be set. */
+const CLOCK = { now: () => performance.now(), setTimeout, clearTimeout };
+
 type EngineConfig = Pick<Config, "pools" | "backend" | "timeouts">;
 
 interface Held<E> {
@@ -75,7 +78,7 @@ export class Engines {
     for (const { engine } of old.values()) this.#retire(engine);
     const made = JSON.stringify(backend ?? null);
     if (made === this.#backend?.made) return;
-    this.#backend = backend === undefined ? undefined : { engine: new Backend(backend), made };
+    this.#backend = backend === undefined ? undefined : { engine: new Backend(backend, CLOCK), made };
   }
 
   reports(): PoolReport[] {
@@ -92,9 +95,8 @@ export class Engines {
   }
 
   #newPool(config: Config["pools"][number], timeouts: Config["timeouts"], made: string): HeldPool {
-    const clock = { now: Date.now, setTimeout, clearTimeout };
     const pool = new Pool(config, {
-      ...clock,
+      ...CLOCK,
       random: Math.random,
       log: this.#log,
       timeouts,

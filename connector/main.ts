@@ -3,8 +3,9 @@ import { Command, Option } from "commander";
 import type { Level } from "pino";
 import { type Config, ConfigError, loadConfig } from "./config.ts";
 import { tellConfig } from "./config-told.ts";
-import { AGENT, Connector, EXIT } from "./connector.ts";
+import { AGENT, Connector } from "./connector.ts";
 import { diagnose } from "./diagnose.ts";
+import { EXIT } from "./exit.ts";
 import { isWell, tellRows } from "./ops/doctor.ts";
 import { Instruments } from "./ops/instruments.ts";
 import { askStatus, tellStatus } from "./ops/live.ts";
@@ -23,7 +24,8 @@ Exit codes:
   0  done
   1  failed; doctor: at least one check has failed
   2  wrong usage or configuration
-  3  the edge refuses this connector for good (unknown key, another process with the same id, no common version)`;
+  3  the edge refuses this connector (unknown key, no common version): to be started again once that is mended, or now and then
+  4  another process with the same id has taken its place: not to be started again`;
 
 const program = new Command("connector")
   .description("Connects the engines of this site to the edge, over sockets that it dials out.")
@@ -170,11 +172,11 @@ async function run(options: { config: string; logLevel: Level }): Promise<void> 
           log.info({ edge: settings.edge.url }, "ready: a socket is up on every shard");
           process.send?.({ ready: true });
         },
-        onRefused: (isAlone) => {
-          process.exitCode = EXIT.refused;
+        onRefused: (by) => {
+          const code = by === "process" ? EXIT.superseded : EXIT.refused;
+          process.exitCode = code;
           // With one shard away part of the requests would find nobody: better to leave, and be seen to.
-          const gone = isAlone ? connector.stop() : connector.drain();
-          void gone.then(() => leave(EXIT.refused));
+          void connector.drain().then(() => leave(code));
         },
       },
       instruments.observers,

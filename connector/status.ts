@@ -13,7 +13,7 @@ export interface SocketStatus {
   readonly heard_at: number | null;
   /** The last time that the other end has answered something: HELLO or a ping. Kept when the socket is lost. */
   readonly round_trip: { readonly at: number; readonly ms: number } | null;
-  /** The last time that the edge has refused a dial, and was asked again. */
+  /** The last time that a dial was refused, by the edge or in its name, and was made again. */
   readonly refused_at: number | null;
   /** Exchanges on it. */
   readonly running: number;

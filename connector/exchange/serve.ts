@@ -173,7 +173,8 @@ export class Serving implements Service, Observed {
   }
 
   /** Called about once a second. */
-  tick(now: number): void {
+  tick(): void {
+    const now = this.#now();
     if (!this.#wantsStream() || this.#refusal !== null || this.#exchange.end !== null) return;
     if (now - this.#lastByteAt < KEEP_ALIVE_MS) return;
     this.#lastByteAt = now;

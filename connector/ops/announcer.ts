@@ -1,6 +1,6 @@
 // What systemd is told of a connector, and when (sd_notify(3)): READY once a request can be served, STATUS when there is
 // news, STOPPING when it leaves, and WATCHDOG only while the edge is really heard. That the event loop turns is shown by
-// being called at all. No I/O, no clock: the time is in the picture.
+// being called at all. No I/O, no clock: what has been heard is in the picture, and the uptime, which nobody sets, is an argument.
 import type { ConnectorStatus } from "../status.ts";
 import { headline, isHeard, isReady } from "./readiness.ts";
 
@@ -21,7 +21,7 @@ export class Announcer {
   }
 
   /** To be called a few times within a watchdog's period. @returns assignments, none if there is no news. */
-  next(status: ConnectorStatus): string[] {
+  next(status: ConnectorStatus, uptime: number): string[] {
     const lines: string[] = [];
     if (status.draining && !this.#isStopping) {
       this.#isStopping = true;
@@ -36,8 +36,8 @@ export class Announcer {
       this.#told = line;
       lines.push(`STATUS=${line.replace(/\s+/g, " ")}`);
     }
-    if (this.#feedEveryMs !== null && status.now - this.#fedAt >= this.#feedEveryMs && isHeard(status)) {
-      this.#fedAt = status.now;
+    if (this.#feedEveryMs !== null && uptime - this.#fedAt >= this.#feedEveryMs && isHeard(status)) {
+      this.#fedAt = uptime;
       lines.push("WATCHDOG=1");
     }
     return lines;

@@ -143,7 +143,7 @@ export function reportToSystemd(env: Environment, status: () => ConnectorStatus,
   const notify = senderOf(env, log);
   if (notify === null) return { look: () => {}, end: async () => {} };
   const announcer = new Announcer(watchdogMs(env));
-  const look = () => notify.send(announcer.next(status()));
+  const look = () => notify.send(announcer.next(status(), performance.now()));
   const timer = setInterval(look, LOOK_MS);
   look();
   return {

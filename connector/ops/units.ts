@@ -119,8 +119,8 @@ TimeoutStopSec=${drainS + 15}
 KillMode=mixed
 Restart=always
 RestartSec=5
-# Wrong configuration, or refused for good: nothing changes by itself.
-RestartPreventExitStatus=2 3
+# Wrong configuration, or another process has its place: nothing changes by itself. An edge that refuses it (3) may be mended.
+RestartPreventExitStatus=2 4
 ${hardening("AF_INET AF_INET6 AF_UNIX")}
 
 [Install]

@@ -1,5 +1,6 @@
 // What one place at the edge (shard and slot) has been through: its sockets, what was heard on them, and why the last one
-// is gone. For people and metrics, and for the watch over a socket that says nothing any more. No I/O; time is an argument.
+// is gone. For people and metrics, and for the watch over a socket that says nothing any more. No I/O; time is an argument, and
+// it is the uptime: a clock that is set must make no socket look dead or alive. Only who reads it is told the time of day.
 import type { SocketStatus } from "../status.ts";
 
 type State = SocketStatus["state"];
@@ -55,7 +56,12 @@ export class SocketRecord {
     this.#enter(isForGood ? "refused" : "dialling", now);
   }
 
-  /** The edge itself has answered: it refuses, and is asked again. */
+  /** It is not dialled again. */
+  retired(now: number): void {
+    this.#enter("refused", now);
+  }
+
+  /** Something at the edge's address has answered: it refuses, and is asked again. */
   refused(now: number): void {
     this.#refusedAt = now;
   }
@@ -69,16 +75,23 @@ export class SocketRecord {
     return this.#heardAt;
   }
 
-  status(socket: { shard: number; slot: number; running: number; stalls: number }, now: number): SocketStatus {
+  /** @param clock what time it is. */
+  status(
+    socket: { shard: number; slot: number; running: number; stalls: number },
+    now: number,
+    clock: number,
+  ): SocketStatus {
     const { shard, slot, running, stalls } = socket;
+    const told = (at: number): number => Math.round(clock - (now - at));
+    const trip = this.#roundTrip;
     return {
       shard,
       slot,
       state: this.#state,
-      since: this.#since,
-      heard_at: this.#wire === null ? null : this.heardAt(now),
-      round_trip: this.#roundTrip,
-      refused_at: this.#refusedAt,
+      since: told(this.#since),
+      heard_at: this.#wire === null ? null : told(this.heardAt(now)),
+      round_trip: trip === null ? null : { at: told(trip.at), ms: Math.round(trip.ms) },
+      refused_at: this.#refusedAt === null ? null : told(this.#refusedAt),
       running,
       dials: { up: this.#ups, failed: this.#failures },
       cuts: this.#cuts,

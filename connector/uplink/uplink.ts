@@ -36,6 +36,9 @@ export interface Log {
   error(fields: object, message: string): void;
 }
 
+/** `process`: another one of the same connector is in this place. */
+export type Refuser = "edge" | "process";
+
 export interface UplinkOptions {
   readonly url: string;
   readonly shard: number;
@@ -54,8 +57,7 @@ export interface UplinkOptions {
   readonly onUp: (welcome: Welcome) => void;
   readonly onDown: () => void;
   /** The edge will never take this socket: it is not dialled again. */
-  readonly onRefused: (reason: string) => void;
-  readonly onDrained: () => void;
+  readonly onRefused: (reason: string, by: Refuser) => void;
 }
 
 export class Uplink {
@@ -67,12 +69,14 @@ export class Uplink {
   readonly #patience = new Patience();
   #redial: NodeJS.Timeout | null = null;
   #stopped = false;
+  /** The socket that there is, if it is up, is the last one. */
+  #isLast = false;
   /** ms of uptime; null until the socket is open. */
   #openedAt: number | null = null;
 
   constructor(options: UplinkOptions) {
     this.#options = options;
-    this.#record = new SocketRecord(options.now());
+    this.#record = new SocketRecord(options.uptime());
   }
 
   get session(): Session | null {
@@ -83,14 +87,30 @@ export class Uplink {
     return this.#session?.isWelcomed === true;
   }
 
+  /** Nothing crosses it any more, and never will. */
+  get isOver(): boolean {
+    return this.#isLast && !this.isUp;
+  }
+
   status(): SocketStatus {
-    const { shard, slot, now } = this.#options;
+    const { shard, slot, now, uptime } = this.#options;
     const { running = 0, stalls = 0 } = this.#session ?? {};
-    return this.#record.status({ shard, slot, running, stalls }, now());
+    return this.#record.status({ shard, slot, running, stalls }, uptime(), now());
   }
 
   start(): void {
     void this.#dial();
+  }
+
+  /** Dials no more, and gives up a socket that is not up: not even HELLO may be said there. One that is up stays. */
+  retire(): void {
+    this.#isLast = true;
+    if (this.#redial !== null) clearTimeout(this.#redial);
+    this.#redial = null;
+    if (this.isUp) return;
+    this.#record.retired(this.#options.uptime());
+    this.#session?.lost();
+    this.#socket?.terminate();
   }
 
   /** Closes the socket behind everything that is written to it, and dials no more. */
@@ -116,10 +136,11 @@ export class Uplink {
     try {
       authorization = `Bearer ${await token(shard, slot)}`;
     } catch (error) {
-      this.#options.onRefused(`no token could be signed: ${String(error)}`);
+      this.#isLast = true;
+      this.#options.onRefused(`no token could be signed: ${String(error)}`, "edge");
       return;
     }
-    if (this.#stopped) return;
+    if (this.#stopped || this.#isLast) return;
     const socket = new WebSocket(url, SUBPROTOCOL, {
       headers: { authorization },
       // Deflate costs four times the throughput, and tokens do not compress in frames of 300 bytes.
@@ -133,7 +154,9 @@ export class Uplink {
     const limit = setTimeout(() => socket.terminate(), DIAL_MS);
     let refusal: string | null = null;
     socket.on("unexpected-response", (request, response) => {
-      const isFinal = response.headers[REFUSAL_HEADER] === FINAL;
+      const isRefusal = response.statusCode === 401 || response.statusCode === 403;
+      const isFinal = isRefusal && response.headers[REFUSAL_HEADER] === FINAL;
+      if (isRefusal) this.#record.refused(this.#options.uptime());
       let reason = "";
       response.setEncoding("utf8");
       response.on("data", (part: string) => {
@@ -150,7 +173,7 @@ export class Uplink {
       response.on("end", () => request.destroy());
     });
     socket.on("error", (error) => {
-      if (this.#openedAt !== null || refusal !== null) return;
+      if (this.#openedAt !== null || refusal !== null || this.#isLast) return;
       this.#record.trouble = error.message;
       log.warn({ shard, slot, error: error.message }, "dialling the edge failed");
     });
@@ -165,7 +188,7 @@ export class Uplink {
   }
 
   #opened(socket: WebSocket): void {
-    const { host, instance, agent, now, uptime, shard, slot, log } = this.#options;
+    const { host, instance, agent, uptime, shard, slot, log } = this.#options;
     this.#openedAt = uptime();
     const departures = new Departures(TURNS, (all) => {
       session.flush(() => socket.bufferedAmount < SEND_QUEUE_BYTES, all);
@@ -186,11 +209,11 @@ export class Uplink {
       departures,
       onWelcome: (welcome) => {
         log.info({ shard, slot, shards: welcome.shards }, "uplink is up");
-        this.#record.up(now());
+        this.#record.up(uptime());
         this.#patience.restore();
         this.#options.onUp(welcome);
       },
-      onDrained: this.#options.onDrained,
+      onDrained: () => {},
       onGoAway: () => socket.close(CloseCode.NORMAL, "asked to leave"),
     });
     this.#session = session;
@@ -202,19 +225,18 @@ export class Uplink {
 
   /** Liveness (spec.md §8): any inbound byte counts, also those of a message that is not complete yet. */
   #watch(socket: WebSocket, session: Session, openedAt: number): void {
-    const { now, uptime, log, shard, slot } = this.#options;
+    const { uptime, log, shard, slot } = this.#options;
     const record = this.#record;
     const wire = (socket as unknown as { _socket: { bytesRead: number } })._socket;
-    record.opened(wire, now());
+    record.opened(wire, openedAt);
     let bytes = wire.bytesRead;
     let heardAt = openedAt;
     let pingedAt = openedAt;
     let textAt = openedAt;
-    let askedAt = now();
-    socket.on("pong", () => record.answered(askedAt, now()));
+    socket.on("pong", () => record.answered(pingedAt, uptime()));
     const timer = setInterval(() => {
       const at = uptime();
-      record.heardAt(now());
+      record.heardAt(at);
       if (wire.bytesRead !== bytes) {
         bytes = wire.bytesRead;
         heardAt = at;
@@ -228,7 +250,6 @@ export class Uplink {
       }
       if (at - pingedAt >= (isBusy ? BUSY_PING_EVERY_MS : PING_EVERY_MS)) {
         pingedAt = at;
-        askedAt = now();
         socket.ping();
         if (isBusy) session.ping();
       }
@@ -246,29 +267,31 @@ export class Uplink {
     if (this.#openedAt !== null) this.#record.trouble = said;
     if (this.#openedAt !== null && !this.#stopped) log.warn({ shard, slot, code, reason }, "the uplink was cut");
     const isFinal = code === CloseCode.VERSION || code === CloseCode.SUPERSEDED;
-    this.#lost(socket, isFinal ? said : null, code === CloseCode.SUPERSEDED);
+    this.#lost(socket, isFinal ? said : null, code === CloseCode.SUPERSEDED ? "process" : "edge");
   }
 
-  /** @param isLastWord of a refusal: another process is here, and two would take the sockets from each other for ever. */
-  #lost(socket: WebSocket, refusal: string | null, isLastWord = false): void {
+  /** @param by another process: then at once for good, as two would take the sockets from each other for ever. */
+  #lost(socket: WebSocket, refusal: string | null, by: Refuser = "edge"): void {
     if (this.#socket !== socket) return;
-    const { now, uptime, isGuest, chance, onDown, onRefused, log, shard, slot } = this.#options;
+    const { uptime, isGuest, chance, onDown, onRefused, log, shard, slot } = this.#options;
     const lived = this.#openedAt === null ? 0 : uptime() - this.#openedAt;
     const wasUp = this.isUp;
     if (refusal === null) this.#patience.restore();
-    const isForGood = refusal !== null && (isLastWord || this.#patience.refused(isGuest(), uptime()));
-    this.#record.lost(isForGood, this.#session?.stalls ?? 0, now());
+    const isForGood = refusal !== null && (by === "process" || this.#patience.refused(isGuest(), uptime()));
+    if (isForGood) this.#isLast = true;
+    this.#record.lost(this.#isLast, this.#session?.stalls ?? 0, uptime());
     this.#socket = null;
     this.#session?.lost();
     this.#session = null;
     if (wasUp) onDown();
     if (this.#stopped) return;
     if (refusal !== null && isForGood) {
-      onRefused(refusal);
+      onRefused(refusal, by);
       return;
     }
+    if (this.#isLast) return;
     if (refusal !== null) {
-      this.#record.refused(now());
+      this.#record.refused(uptime());
       log.error({ shard, slot, answer: refusal }, "the edge refuses this connector; it is dialled again for a while");
     }
     this.#backoff = afterLoss(this.#backoff, lived);

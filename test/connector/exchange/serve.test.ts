@@ -48,7 +48,7 @@ function begin(type: string | null = "text/event-stream") {
   if (type !== null) handler!.onHead(200, [["content-type", type]]);
   const wait = (ms: number) => {
     now += ms;
-    serving.tick(now);
+    serving.tick();
   };
   const text = () => new TextDecoder().decode(exchange.answerBytes(0, exchange.answer.end));
   return { exchange, handler: handler!, text, wait, aborts: () => aborts };

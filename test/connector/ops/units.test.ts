@@ -84,10 +84,10 @@ test("the launcher survives systemd's own signs", () => {
   expect(words.replaceAll("$$", "")).not.toMatch(/[$%\\]/);
 });
 
-test("a connector has the time to drain, and is not started again for what does not change by itself", () => {
+test("a connector has the time to drain; it is started again where an edge refuses it, and not where another is in its place", () => {
   const { text } = connectorUnit({ ...program, config: "/c", key: "/k", drainS: 300 });
   expect(text).toContain("TimeoutStopSec=315\n");
-  expect(text).toContain("RestartPreventExitStatus=2 3\n");
+  expect(text).toContain("RestartPreventExitStatus=2 4\n");
 });
 
 test("an edge that only this machine reaches has a socket for this machine only", () => {

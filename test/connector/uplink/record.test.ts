@@ -8,7 +8,7 @@ test("a place remembers its dials, its cuts, its round trips and why it was lost
   const record = new SocketRecord(100);
   record.trouble = "connect ECONNREFUSED";
   record.lost(false, 0, 200);
-  expect(record.status(NUMBERS, 300)).toMatchObject({
+  expect(record.status(NUMBERS, 300, 300)).toMatchObject({
     state: "dialling",
     since: 100,
     heard_at: null,
@@ -20,7 +20,7 @@ test("a place remembers its dials, its cuts, its round trips and why it was lost
   const wire = { bytesRead: 10 };
   record.opened(wire, 1_000);
   record.up(1_012);
-  expect(record.status({ ...NUMBERS, running: 3, stalls: 2 }, 1_100)).toMatchObject({
+  expect(record.status({ ...NUMBERS, running: 3, stalls: 2 }, 1_100, 1_100)).toMatchObject({
     state: "up",
     since: 1_012,
     heard_at: 1_000,
@@ -37,7 +37,7 @@ test("a place remembers its dials, its cuts, its round trips and why it was lost
   record.answered(8_000, 8_030);
   record.trouble = "closed with 1006";
   record.lost(true, 2, 10_000);
-  expect(record.status(NUMBERS, 11_000)).toMatchObject({
+  expect(record.status(NUMBERS, 11_000, 11_000)).toMatchObject({
     state: "refused",
     since: 10_000,
     heard_at: null,
@@ -46,4 +46,25 @@ test("a place remembers its dials, its cuts, its round trips and why it was lost
     stalls: 2,
     trouble: "closed with 1006",
   });
+});
+
+test("what is told of a place is the time of day, by the clock of now, and what it is worth does not depend on it", () => {
+  const record = new SocketRecord(0);
+  record.opened({ bytesRead: 0 }, 1_000.25);
+  record.up(1_012.5);
+  record.refused(1_020);
+  const ages = [1_700_000_000_000, 1_600_000_000_000].map((clock) => {
+    const { since, heard_at, round_trip, refused_at } = record.status(NUMBERS, 1_100.5, clock);
+    return [clock - since, clock - heard_at!, clock - round_trip!.at, clock - refused_at!, round_trip!.ms];
+  });
+  expect(ages).toEqual([
+    [88, 100, 88, 80, 12],
+    [88, 100, 88, 80, 12],
+  ]);
+});
+
+test("a place that is given up is not told to be dialled, whatever becomes of its last dial", () => {
+  const record = new SocketRecord(0);
+  record.retired(100);
+  expect(record.status(NUMBERS, 150, 150)).toMatchObject({ state: "refused", since: 100 });
 });

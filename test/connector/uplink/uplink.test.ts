@@ -49,8 +49,7 @@ async function dialling(...turns: Upgrade[]) {
       seen.ups += 1;
     },
     onDown: nothing,
-    onRefused: (reason) => seen.refused.push(reason),
-    onDrained: nothing,
+    onRefused: (reason, by) => seen.refused.push(`${by}: ${reason}`),
   });
   open.push({ stop: () => uplink.stop(), edge });
   uplink.start();
@@ -71,6 +70,7 @@ describe("an uplink dials again", () => {
     ["404", saying(404)],
     ["503", saying(503)],
     ["401 that is final, if only once", saying(401, true)],
+    ["502 that says it is final", saying(502, true)],
     ["4410: a dial of its own is in its place", closing(CloseCode.REPLACED)],
     ["4406, if only once", closing(CloseCode.VERSION)],
     ["a hub that leaves with 1000", closing(CloseCode.NORMAL)],
@@ -98,7 +98,78 @@ describe("an uplink dials again", () => {
     expect(uplink.status().refused_at).not.toBeNull();
     clocks.uptime += 60_000;
     await until(() => seen.refused.length > 0);
-    expect([seen.refused, uplink.status().state]).toEqual([["HTTP 401: no"], "refused"]);
+    expect([seen.refused, uplink.status().state]).toEqual([["edge: HTTP 401: no"], "refused"]);
+  });
+});
+
+test.each([401, 403])(
+  "%i of an edge that says nothing of its being final is asked again for ever, and counts as heard",
+  async (status) => {
+    const { seen, clocks, uplink } = await dialling(saying(status));
+    await until(() => seen.dials >= 3);
+    clocks.uptime += 2 * HOUR_MS;
+    const { dials } = seen;
+    await until(() => seen.dials >= dials + 3);
+    expect([seen.refused, uplink.status().state]).toEqual([[], "dialling"]);
+    expect(Date.now() - uplink.status().refused_at!).toBeLessThan(5_000);
+  },
+);
+
+test("502 that says it is final never is", async () => {
+  const { seen, clocks, uplink } = await dialling(saying(502, true));
+  await until(() => seen.dials >= 3);
+  clocks.uptime += 2 * HOUR_MS;
+  const { dials } = seen;
+  await until(() => seen.dials >= dials + 3);
+  expect([seen.refused, uplink.status().refused_at]).toEqual([[], null]);
+});
+
+describe("an uplink that is retired", () => {
+  /** Time passes: another one dials. */
+  const aWhile = async () => {
+    const { seen } = await dialling("drop");
+    await until(() => seen.dials >= 4);
+  };
+
+  test("dials no more", async () => {
+    const { seen, uplink } = await dialling("drop");
+    await until(() => seen.dials >= 2);
+    uplink.retire();
+    const { dials } = seen;
+    await aWhile();
+    expect([seen.dials, uplink.isOver, uplink.status().state]).toEqual([dials, true, "refused"]);
+  });
+
+  test("gives up a socket that is not welcomed yet", async () => {
+    let closed = false;
+    const greeted = Promise.withResolvers<void>();
+    const { seen, uplink } = await dialling((socket) => {
+      socket.on("message", () => greeted.resolve());
+      socket.on("close", () => {
+        closed = true;
+      });
+    });
+    await greeted.promise;
+    uplink.retire();
+    await until(() => closed);
+    await aWhile();
+    expect([seen.dials, uplink.isOver]).toEqual([1, true]);
+  });
+
+  test("keeps one that is up, and does not replace it", async () => {
+    let lose = () => {};
+    const { seen, uplink } = await dialling((socket, shard) => {
+      welcome(socket, shard);
+      lose = () => socket.terminate();
+    });
+    await until(() => seen.ups === 1);
+    uplink.retire();
+    await aWhile();
+    expect([uplink.isUp, uplink.isOver]).toEqual([true, false]);
+    lose();
+    await until(() => uplink.isOver);
+    await aWhile();
+    expect(seen).toEqual({ dials: 1, ups: 1, refused: [] });
   });
 });
 
@@ -106,12 +177,12 @@ describe("an uplink stops", () => {
   test("at once where another process is in its place", async () => {
     const { seen } = await dialling(closing(CloseCode.SUPERSEDED), welcome);
     await until(() => seen.refused.length > 0);
-    expect(seen).toEqual({ dials: 1, ups: 0, refused: ["closed with 4409: why"] });
+    expect(seen).toEqual({ dials: 1, ups: 0, refused: ["process: closed with 4409: why"] });
   });
 
   test.each([
-    ["401", saying(401, true), "HTTP 401: no"],
-    ["4406", closing(CloseCode.VERSION), "closed with 4406: why"],
+    ["401", saying(401, true), "edge: HTTP 401: no"],
+    ["4406", closing(CloseCode.VERSION), "edge: closed with 4406: why"],
   ] as const)("where %s is all that its process has ever heard, for five seconds", async (_what, turn, reason) => {
     const { seen, clocks } = await dialling(turn);
     await until(() => seen.dials >= 3);
