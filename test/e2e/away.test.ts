@@ -29,13 +29,13 @@ test("an edge that comes back without a connector's key, and then with it, has t
   expect(await log()).not.toContain("for good");
 }, 90_000);
 
-test("a connector that another process has put out on one shard leaves the others, too, and exits with 3", async () => {
+test("a connector that another process has put out on one shard leaves the others, too, and exits with 4", async () => {
   const url = `ws://127.0.0.1:${stack().port}/uplink`;
   const { token } = await loadIdentity("onprem-1", stack().configs[0]!.replace(/yaml$/, "key"));
   const authorization = `Bearer ${await token({ url, shard: 0, slot: 0 }, Date.now())}`;
   const socket = new WebSocket(url, SUBPROTOCOL, { headers: { authorization } });
   socket.on("open", () => socket.send(encode([hello()])));
-  expect(await stack().connectors[0]!.exited).toBe(3);
-  expect(await log()).toContain("the edge refuses this connector for good");
+  expect(await stack().connectors[0]!.exited).toBe(4);
+  expect(await log()).toContain("another process of this connector is at the edge");
   socket.terminate();
 }, 90_000);
