@@ -1,9 +1,9 @@
-// How a connector leaves that another process of the same id has put out: the whole of it in this process, a real engine, and
-// a hub of each shard that is played by the test.
+// How a connector leaves that another process of the same id has put out, and what a clock that is set does to it: the whole of
+// it in this process, a real engine, and a hub of each shard that is played by the test.
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { Config } from "../../connector/config.ts";
 import { Connector } from "../../connector/connector.ts";
 import { generateKey } from "../../connector/uplink/key.ts";
@@ -22,9 +22,12 @@ const DRAIN_S = 600;
 const nothing = () => {};
 const QUIET = { debug: nothing, info: nothing, warn: nothing, error: nothing, isLevelEnabled: () => false };
 
+/** ms; how far the clock of the machine has been set. */
+let leap = 0;
 let engine: TestEngine;
 let edge: Address;
 let folder: string;
+let config: Config;
 let connector: Connector;
 const sockets = new Map<number, HandSocket>();
 const dials = Array<number>(SHARDS).fill(0);
@@ -33,6 +36,9 @@ const refused: string[] = [];
 beforeEach(async () => {
   // A dial that has failed is followed by the next one at once.
   vi.spyOn(Math, "random").mockReturnValue(0);
+  leap = 0;
+  const real = Date.now;
+  vi.spyOn(Date, "now").mockImplementation(() => real() + leap);
   dials.fill(0);
   refused.length = 0;
   engine = await TestEngine.start();
@@ -57,14 +63,14 @@ beforeEach(async () => {
     affinity: false,
     fanOut: false,
   };
-  const config = {
+  config = {
     edge: { url: `ws://127.0.0.1:${edge.port}/uplink`, id: "c", keyFile },
     pools: [pool],
     timeouts: TIMEOUTS,
     drainS: DRAIN_S,
-  };
+  } as unknown as Config;
   const events = { onReady: nothing, onRefused: (by: string) => void refused.push(by) };
-  connector = await Connector.create(config as unknown as Config, QUIET, events);
+  connector = await Connector.create(config, QUIET, events);
   connector.start();
   await until(() => connector.status().sockets.filter(({ state }) => state === "up").length === 2);
 });
@@ -126,4 +132,29 @@ test("whose every socket is taken has nothing more to wait for", async () => {
   await connector.drain();
   await Promise.all(running.map(({ closed }) => closed));
   expect(connector.status().sockets.map(({ state }) => state)).toEqual(Array(SHARDS).fill("refused"));
+});
+
+describe("a clock that is set back by an hour", () => {
+  const setBack = () => {
+    leap = -3_600_000;
+  };
+
+  test("does not change how long an exchange has taken", async () => {
+    const running = await opened(0);
+    setBack();
+    running.answer();
+    const end = JSON.parse(Buffer.from((await sockets.get(0)!.hear(FrameType.END)).payload).toString());
+    for (const ms of [end.timings.queue_ms, end.timings.first_byte_ms, end.timings.total_ms]) {
+      expect(ms).toBeGreaterThanOrEqual(0);
+      expect(ms).toBeLessThan(60_000);
+    }
+  });
+
+  test("makes no drain longer", async () => {
+    await opened(0);
+    await connector.reload({ ...config, drainS: 0.2 });
+    const gone = connector.drain();
+    setBack();
+    await gone;
+  });
 });

@@ -39,3 +39,12 @@ test("a connector that another process has put out on one shard leaves the other
   expect(await log()).toContain("another process of this connector is at the edge");
   socket.terminate();
 }, 90_000);
+
+test("a second process of one id takes the place of the first, which exits with 4, and goes on", async () => {
+  const first = await stack().startConnector(0);
+  const second = await stack().startConnector(0);
+  expect(await first.exited).toBe(4);
+  await until(isReady);
+  second.kill("SIGTERM");
+  expect(await second.exited).toBe(0);
+}, 90_000);
