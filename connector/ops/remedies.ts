@@ -22,7 +22,8 @@ export const REMEDIES = {
   http: "edge.url must name the host and port of HeartCode Edge, with /uplink as its path",
   clock: "set this machine's clock by NTP: timedatectl set-ntp true, then timedatectl timesync-status",
 
-  tokenUnknown: "add the public key that keygen printed to the `keys` of the edge's CONNECTOR_KEYS; the service is back by itself then",
+  tokenUnknown:
+    "add the public key that keygen printed to the `keys` of the edge's CONNECTOR_KEYS; the service is back by itself then",
   tokenClock: "set this machine's clock by NTP: timedatectl set-ntp true",
   tokenAddress:
     "edge.url must be the very host and path under which the edge is reached; a proxy before it passes Host on",
