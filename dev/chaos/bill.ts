@@ -54,9 +54,11 @@ export function settle({ account, rows, outcome, happened }: Case): Settled {
     happened.some(({ kind, from: at, to }) => FAULTS[kind].takes.includes(what) && since <= to && at <= until);
   // Of what expired its line tells how long it had lasted: how long it is waited for depends on what else was lost meanwhile.
   const { manner, problem } = mannerOf(last, rows, outcome, (what) => took(what, from, last.atMs));
-  const different = bills.find(({ charged }) => charged !== last.charged);
   const isRepeated = bills.length > 1;
   const wasLost = (): boolean => took("hub", from, account.to);
+  // What nobody took in a later life of its hub may have run in one that was lost, and its connector says so later.
+  const mayBeTold = ({ charged, outcome: word }: Bill): boolean => charged === 0 && word === "unserved" && wasLost();
+  const different = bills.find((bill) => bill.charged !== last.charged && !mayBeTold(bill));
   const twice =
     different !== undefined
       ? `was charged ${different.charged} (${different.outcome}) and ${last.charged} (${last.outcome})`

@@ -166,6 +166,23 @@ const cases: Row[] = [
     isRight: false,
   },
   {
+    name: "that nobody took again behind a lost hub, and that had run",
+    bills: [unserved, bill(10)],
+    rows: [row(3, 7)],
+    outcome: seen("refused"),
+    fault: "hub reset",
+    manner: "exact",
+    isRight: true,
+  },
+  {
+    name: "that nobody took, and that had run all the same",
+    bills: [unserved, bill(10)],
+    rows: [row(3, 7)],
+    outcome: seen("refused"),
+    manner: "exact",
+    isRight: false,
+  },
+  {
     name: "that was settled twice",
     bills: [bill(10), bill(10)],
     rows: WHOLE,
