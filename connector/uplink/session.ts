@@ -136,7 +136,9 @@ export class Session {
 
   /** Announces that this connector leaves; exchanges are still accepted until the hub has said that it knows. */
   goAway(reason: string, deadlineMs: number): void {
-    this.#control(jsonFrame(FrameType.GOAWAY, 0, { reason, deadline_ms: deadlineMs, ack: false }));
+    // What is left of a time that is measured is no whole number, and the hub would close the socket for one that is not.
+    const goAway: GoAway = { reason, deadline_ms: Math.ceil(deadlineMs), ack: false };
+    this.#control(jsonFrame(FrameType.GOAWAY, 0, goAway));
   }
 
   /** Repeats every END that is not acknowledged. */

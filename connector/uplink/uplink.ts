@@ -277,18 +277,16 @@ export class Uplink {
     const lived = this.#openedAt === null ? 0 : uptime() - this.#openedAt;
     const wasUp = this.isUp;
     if (refusal === null) this.#patience.restore();
-    const isForGood = refusal !== null && (by === "process" || this.#patience.refused(isGuest(), uptime()));
-    if (isForGood) this.#isLast = true;
+    const isNews = refusal !== null && !this.#isLast;
+    const isForGood = isNews && (by === "process" || this.#patience.refused(isGuest(), uptime()));
+    this.#isLast ||= isForGood;
     this.#record.lost(this.#isLast, this.#session?.stalls ?? 0, uptime());
     this.#socket = null;
     this.#session?.lost();
     this.#session = null;
     if (wasUp) onDown();
     if (this.#stopped) return;
-    if (refusal !== null && isForGood) {
-      onRefused(refusal, by);
-      return;
-    }
+    if (isForGood) onRefused(refusal, by);
     if (this.#isLast) return;
     if (refusal !== null) {
       this.#record.refused(uptime());

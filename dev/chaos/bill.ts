@@ -83,9 +83,9 @@ function mannerOf(
 ): Judged {
   if (word === "expired") {
     const most = outcome?.question.most ?? Number.POSITIVE_INFINITY;
-    // Let in by a hub that was lost, for a client that has left, or sent on a socket that was lost: nobody ran it.
-    if (charged === 0 && rows.length === 0 && (was("hub") || was("socket")))
-      return { manner: "nothing", problem: null };
+    // Let in by a hub that was lost, for a client that has left, or sent on a socket that was lost: nobody ran it to its end.
+    const isRun = rows.some((row) => row.outcome === "complete");
+    if (charged === 0 && !isRun && (was("hub") || was("socket"))) return { manner: "nothing", problem: null };
     if (!was("connector")) return { manner: "forfeited", problem: "expired although nobody who ran it was killed" };
     return { manner: "forfeited", problem: charged > most ? `forfeited ${charged}, more than ${most}` : null };
   }

@@ -158,7 +158,9 @@ export class Gate {
   }
 
   reopened(id: string, attempt: number): void {
-    if (this.#books.has(id)) this.#write(["reopen", id, attempt]);
+    const lease = this.#books.lease(id);
+    if (lease === undefined || (lease.attempt === attempt && lease.lostAt === undefined)) return;
+    this.#write(["reopen", id, attempt]);
   }
 
   /** No answer may leave the hub before. */

@@ -121,6 +121,14 @@ export class Exchange {
     return this.base + this.answer.end;
   }
 
+  /** Nobody answers for it any more. @param deadline ms; until when it waits for a place. */
+  waitAgain(deadline: number): void {
+    this.owner = null;
+    this.detachedAt = null;
+    this.state = "waiting";
+    this.deadline = deadline;
+  }
+
   /** No byte of an answer can have reached the client, and what was asked is known: any connector may serve it. */
   get hasNotBegun(): boolean {
     return this.head === null && this.order !== null;

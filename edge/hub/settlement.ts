@@ -51,6 +51,11 @@ export class Settlement {
     else this.#events.orphaned(id);
   }
 
+  /** It is to be opened once more: an END that comes before that is of an earlier attempt. */
+  reopening({ id, attempts }: Exchange): void {
+    this.#events.reopened(id, attempts + 1);
+  }
+
   opened({ id, attempts }: Exchange): void {
     if (attempts === 1) return;
     this.#events.reopened(id, attempts);

@@ -242,10 +242,8 @@ export class Switchboard {
   }
 
   #redispatch(exchange: Exchange, now: number): void {
-    exchange.owner = null;
-    exchange.detachedAt = null;
-    exchange.state = "waiting";
-    exchange.deadline = now + HOLD_MS;
+    exchange.waitAgain(now + HOLD_MS);
+    this.settlement.reopening(exchange);
     // Where part of the body is gone, the Worker still has it all.
     if (exchange.body.start > 0) this.#end(exchange, "again");
     else this.#dispatch(exchange, now);

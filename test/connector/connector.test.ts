@@ -8,7 +8,7 @@ import type { Config } from "../../connector/config.ts";
 import { Connector } from "../../connector/connector.ts";
 import { generateKey } from "../../connector/uplink/key.ts";
 import { CloseCode, FrameType } from "../../shared/wire/frames.ts";
-import { jsonFrame, settledFrame } from "../../shared/wire/messages.ts";
+import { GoAway, jsonFrame, readJson, settledFrame } from "../../shared/wire/messages.ts";
 import { HandSocket } from "../support/edge.ts";
 import { type Address, falseEdge, hub } from "../support/false-edge.ts";
 import { until } from "../support/stack.ts";
@@ -132,6 +132,23 @@ test("whose every socket is taken has nothing more to wait for", async () => {
   await connector.drain();
   await Promise.all(running.map(({ closed }) => closed));
   expect(connector.status().sockets.map(({ state }) => state)).toEqual(Array(SHARDS).fill("refused"));
+});
+
+test("a socket that comes up while it leaves is told so in words that its hub understands", async () => {
+  const running = await opened(0);
+  await opened(2);
+  const gone = connector.drain();
+  expect(readJson(GoAway, await sockets.get(0)!.hear(FrameType.GOAWAY)).deadline_ms).toBe(DRAIN_S * 1_000);
+  const first = sockets.get(0)!;
+  first.socket.terminate();
+  await until(() => sockets.get(0) !== first);
+  const again = sockets.get(0)!;
+  const { deadline_ms } = readJson(GoAway, await again.hear(FrameType.GOAWAY));
+  expect(deadline_ms).toBeGreaterThan(0);
+  expect(deadline_ms).toBeLessThanOrEqual(DRAIN_S * 1_000);
+  running.answer();
+  await connector.stop();
+  await gone;
 });
 
 describe("a clock that is set back by an hour", () => {

@@ -9,7 +9,15 @@ import { type Frame, FrameType } from "../../shared/wire/frames.ts";
 import { acceptFrame, type End, type Hello, jsonFrame, type PoolReport } from "../../shared/wire/messages.ts";
 
 export const MODEL = "m";
-const POOL: PoolReport = { model: MODEL, kind: "chat", upstreams: 1, healthy: 1, slots: 8, in_flight: 0, queued: 0 };
+export const POOL: PoolReport = {
+  model: MODEL,
+  kind: "chat",
+  upstreams: 1,
+  healthy: 1,
+  slots: 8,
+  in_flight: 0,
+  queued: 0,
+};
 
 export const ORDER: Order = {
   exchange: "x1",

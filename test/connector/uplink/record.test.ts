@@ -66,5 +66,6 @@ test("what is told of a place is the time of day, by the clock of now, and what 
 test("a place that is given up is not told to be dialled, whatever becomes of its last dial", () => {
   const record = new SocketRecord(0);
   record.retired(100);
+  record.lost(true, 0, 120);
   expect(record.status(NUMBERS, 150, 150)).toMatchObject({ state: "refused", since: 100 });
 });

@@ -9,7 +9,7 @@ import type { ExchangeRequest } from "../../../shared/hop.ts";
 import { FrameType } from "../../../shared/wire/frames.ts";
 import { jsonFrame } from "../../../shared/wire/messages.ts";
 import { Spool } from "../../../shared/wire/spool.ts";
-import { newBoard, newReader, ORDER, Socket, type Told } from "../../support/hub-side.ts";
+import { newBoard, newReader, ORDER, POOL, Socket, type Told } from "../../support/hub-side.ts";
 import { MemoryStore } from "../../support/memory-store.ts";
 
 const NOW = 20_800 * DAY_MS;
@@ -58,33 +58,8 @@ describe("what is over and nobody answers for", () => {
   });
 });
 
-test("a run whose ACCEPT was lost with its socket is paid when its connector is back behind the 503", async () => {
+describe("what an exchange costs that is opened more than once in one life of the hub", () => {
   const digest = "d".repeat(64);
-  const store = new MemoryStore();
-  const account = { keyId: "k", userId: "u", tier: "admin", ageVerified: true, expiresAt: null } as const;
-  store.keep(digest, { account, verifiedAt: NOW });
-  let now = NOW;
-  const gate = new Gate({
-    ask: () => Promise.reject(new Error("nobody is asked")),
-    store,
-    tiers: DEFAULT_TIERS,
-    timeoutMs: 1,
-    exchangeMs: ORDER.deadline_ms,
-    now: () => now,
-    newId: () => "id",
-  });
-  const board = new Switchboard({
-    shards: 1,
-    events: {
-      settle: (end) => gate.settle(end),
-      unserved: (id, unheard) => gate.unserved(id, unheard),
-      orphaned: (id) => gate.orphaned(id),
-      reopened: (id, attempt) => gate.reopened(id, attempt),
-      accepted: (id) => gate.accepted(id),
-      commit: () => gate.commit(),
-      over: () => {},
-    },
-  });
   const credentials = { mode: "backend", key: "hc-sk-1", digest } as const;
   const asked: ExchangeRequest = {
     id: ORDER.exchange,
@@ -97,22 +72,72 @@ test("a run whose ACCEPT was lost with its socket is paid when its connector is 
     dialect: { model: ORDER.target, stream: false, usage: false },
     demand: { promptBytes: 40, generates: true, maxTokens: 50, choices: 1 },
   };
+  const usage = { prompt_tokens: 10, completion_tokens: 20, source: "engine" } as const;
+  let now: number;
+  let gate: Gate;
+  let board: Switchboard;
   const used = async (): Promise<number> => {
     const { day } = (await gate.usage(credentials)).standing!;
     return day.limit - day.remaining;
   };
-  void gate.admit(asked);
-  const reader = newReader();
-  const socket = new Socket(board, now).hello(now);
-  board.open(ORDER, new Spool(), reader, now);
-  board.lost(socket.link, now);
-  now += HOLD_MS;
-  board.tick(now);
-  expect(reader.failures).toMatchObject([{ code: "model_unavailable" }]);
-  expect(await used()).toBeGreaterThan(0);
-  const back = new Socket(board, now).hello(now);
-  const usage = { prompt_tokens: 10, completion_tokens: 20, source: "engine" } as const;
-  back.says(now, back.end(0, 1, { usage }));
-  expect(await used()).toBe(30);
-  expect(gate.status(now).leases).toBe(0);
+
+  beforeEach(() => {
+    now = NOW;
+    const store = new MemoryStore();
+    const account = { keyId: "k", userId: "u", tier: "admin", ageVerified: true, expiresAt: null } as const;
+    store.keep(digest, { account, verifiedAt: NOW });
+    gate = new Gate({
+      ask: () => Promise.reject(new Error("nobody is asked")),
+      store,
+      tiers: DEFAULT_TIERS,
+      timeoutMs: 1,
+      exchangeMs: ORDER.deadline_ms,
+      now: () => now,
+      newId: () => "id",
+    });
+    board = new Switchboard({
+      shards: 1,
+      events: {
+        settle: (end) => gate.settle(end),
+        unserved: (id, unheard) => gate.unserved(id, unheard),
+        orphaned: (id) => gate.orphaned(id),
+        reopened: (id, attempt) => gate.reopened(id, attempt),
+        accepted: (id) => gate.accepted(id),
+        commit: () => gate.commit(),
+        over: () => {},
+      },
+    });
+    void gate.admit(asked);
+  });
+
+  test("a run whose ACCEPT was lost with its socket is paid when its connector is back behind the 503", async () => {
+    const reader = newReader();
+    const socket = new Socket(board, now).hello(now);
+    board.open(ORDER, new Spool(), reader, now);
+    board.lost(socket.link, now);
+    now += HOLD_MS;
+    board.tick(now);
+    expect(reader.failures).toMatchObject([{ code: "model_unavailable" }]);
+    expect(await used()).toBeGreaterThan(0);
+    const back = new Socket(board, now).hello(now);
+    back.says(now, back.end(0, 1, { usage }));
+    expect(await used()).toBe(30);
+    expect(gate.status(now).leases).toBe(0);
+  });
+
+  test("a run that failed while the next one had no place yet does not pay for that one's answer", async () => {
+    const first = new Socket(board, now).hello(now);
+    const exchange = board.open(ORDER, new Spool(), newReader(), now);
+    board.lost(first.link, now);
+    const back = new Socket(board, now).hello(now, { pools: [{ ...POOL, healthy: 0 }] });
+    back.says(now, back.end(0, 1, { outcome: "failed", usage: null }));
+    expect(exchange.attempts).toBe(1);
+    const other = new Socket(board, now, 1).hello(now, { instance: "another" });
+    expect(exchange.attempts).toBe(2);
+    other.accepts(exchange.channel, now);
+    other.says(now, other.head(exchange.channel), other.data(exchange.channel, 1));
+    other.says(now, other.end(exchange.channel, 1, { attempt: 2, usage }));
+    expect(await used()).toBe(30);
+    expect(gate.status(now).leases).toBe(0);
+  });
 });
