@@ -85,7 +85,10 @@ function mannerOf(
     const most = outcome?.question.most ?? Number.POSITIVE_INFINITY;
     // Let in by a hub that was lost, for a client that has left, or sent on a socket that was lost: nobody ran it to its end.
     const isRun = rows.some((row) => row.outcome === "complete");
-    if (charged === 0 && !isRun && (was("hub") || was("socket"))) return { manner: "nothing", problem: null };
+    const hasBegun = (outcome?.pieces ?? 0) > 0 && !was("edge");
+    if (charged === 0 && !isRun && !hasBegun && (was("hub") || was("socket")))
+      return { manner: "nothing", problem: null };
+    if (charged === 0 && hasBegun) return { manner: "nothing", problem: "expired for nothing; its client saw tokens" };
     if (!was("connector")) return { manner: "forfeited", problem: "expired although nobody who ran it was killed" };
     return { manner: "forfeited", problem: charged > most ? `forfeited ${charged}, more than ${most}` : null };
   }

@@ -192,9 +192,12 @@ export class Ledger {
     }
   }
 
-  /** Somebody goes on with it. */
+  /** Its Worker goes on with it: it has the head, so a connector has answered for it, also where the hub was lost before it wrote that down. */
   claim(id: string): void {
-    delete this.#leases.get(id)?.lostAt;
+    const lease = this.#leases.get(id);
+    if (lease === undefined) return;
+    delete lease.lostAt;
+    this.accept(id, lease.attempt);
   }
 
   /** Nobody may be left to settle it: waits no longer than `until`. */

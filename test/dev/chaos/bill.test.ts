@@ -175,6 +175,15 @@ const cases: Row[] = [
     isRight: true,
   },
   {
+    name: "that cost nothing, and had begun",
+    bills: [expired(0)],
+    rows: [row(3, 4, "cancelled")],
+    outcome: seen("broken", 4),
+    fault: "connector killed",
+    manner: "nothing",
+    isRight: false,
+  },
+  {
     name: "that was given up on a silent socket, and has run to its end",
     bills: [expired(0)],
     rows: [row(3, 7)],

@@ -125,6 +125,16 @@ describe("an exchange that was run, and that no connector takes when it is asked
   });
 });
 
+test("an answer that had begun costs what was reserved, where its hub was lost before it noted who answers, and then its connector", async () => {
+  const hub = new Hub();
+  hub.die();
+  hub.gate.resumed("x");
+  hub.gate.orphaned("x");
+  hub.now += ORPHAN_MS;
+  expect(hub.gate.tick(hub.now, true)).toMatchObject([{ tokens: RESERVED, told: null }]);
+  expect(await hub.used()).toBe(RESERVED);
+});
+
 describe("an exchange that was moved, and whose last attempt says nothing,", () => {
   test.each([
     ["costs the attempt that was told, where the last one was never accepted", false, 30],
