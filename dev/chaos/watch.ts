@@ -103,7 +103,9 @@ export class Watch {
         hubs = await this.hubs();
         const isIdle = hubs.every((hub) => hub.exchanges === 0 && hub.gate.leases === 0) && inPools(hubs) === 0;
         const isTold = [...accounts.values()].every(({ bills }) => bills.length > 0);
-        return isIdle && isTold && (await this.#slotsBusy()) === 0;
+        if (!isIdle || !isTold || (await this.#slotsBusy()) > 0) return false;
+        await this.#look();
+        return accounts.size === 0 || this.#haveAllLines(accounts);
       },
       QUIET_WITHIN_MS,
       "quiet",
@@ -128,6 +130,11 @@ export class Watch {
       memory: this.#memory,
       quietAfterMs,
     };
+  }
+
+  /** What ran without a lease that outlived its hub is owed by nobody until its connector has said END once more. */
+  #haveAllLines(accounts: ReadonlyMap<string, Account>): boolean {
+    return [...this.#rows.values()].every(({ request_id: id }) => id === null || accounts.has(id));
   }
 
   async #look(): Promise<void> {
