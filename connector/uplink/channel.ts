@@ -7,7 +7,7 @@ import type { Lane } from "../lane.ts";
 import type { Departures } from "./departures.ts";
 
 /** Told of what is ready to be sent. */
-export type Ready = Pick<Departures, "soon" | "ended" | "later">;
+export type Ready = Pick<Departures, "soon" | "later">;
 
 /** It ends with END or RESET, or with its socket. */
 export class ChannelLane implements Lane {
@@ -55,7 +55,7 @@ export class ChannelLane implements Lane {
   end(end: unknown): void {
     if (this.isOver) return;
     this.#outbox.finish(this.channel, jsonFrame(FrameType.END, this.channel, end));
-    this.#departures.ended();
+    this.#departures.soon();
   }
 
   abandon(end: unknown): void {

@@ -1,8 +1,5 @@
-// When what is ready to be sent leaves: each message costs both ends more than what is in it, and one that waits too long
-// leaves the other end idle. The clock is an argument.
+// When what is ready to be sent leaves: each message costs both ends more than what is in it. The clock is an argument.
 
-/** Answers that are complete: so many fill a message, and the edge serves them while the next ones are read. */
-export const FULL_ENDS = 8;
 /** What is in no hurry waits so long for company. */
 const LATER_MS = 50;
 
@@ -10,8 +7,6 @@ const LATER_MS = 50;
 export interface Turns {
   /** Behind all I/O of this turn. */
   readonly immediate: (call: () => void) => void;
-  /** As soon as what runs now has returned. */
-  readonly microtask: (call: () => void) => void;
   readonly after: (ms: number, call: () => void) => void;
 }
 
@@ -20,7 +15,6 @@ export class Departures {
   readonly #flush: (all: boolean) => void;
   #isDue = false;
   #isLaterDue = false;
-  #ends = 0;
 
   /** @param flush sends what may be sent; `all`: also what is in no hurry. */
   constructor(turns: Turns, flush: (all: boolean) => void) {
@@ -38,13 +32,6 @@ export class Departures {
     this.#turns.immediate(() => this.#turns.immediate(() => this.#leave()));
   }
 
-  /** An answer is complete. A crowd of them does not wait for the last one. */
-  ended(): void {
-    this.#ends += 1;
-    if (this.#ends === FULL_ENDS) this.#turns.microtask(() => this.#leave());
-    this.soon();
-  }
-
   /** Something is ready that is in no hurry. */
   later(): void {
     if (this.#isLaterDue) return;
@@ -57,7 +44,6 @@ export class Departures {
 
   #leave(all = false): void {
     this.#isDue = false;
-    this.#ends = 0;
     this.#flush(all);
   }
 }

@@ -28,7 +28,7 @@ const BUSY_DEAD_AFTER_MS = 20_000;
 /** The socket's own queue is kept short, so that a control frame written now is on the wire soon. */
 const SEND_QUEUE_BYTES = 256 * 1024;
 const CLOSE_WITHIN_MS = 1_000;
-const TURNS: Turns = { immediate: setImmediate, microtask: queueMicrotask, after: (ms, call) => setTimeout(call, ms) };
+const TURNS: Turns = { immediate: setImmediate, after: (ms, call) => setTimeout(call, ms) };
 
 export interface Log {
   info(fields: object, message: string): void;

@@ -73,7 +73,7 @@ export class HostileWorld {
       agent: "a",
       send: () => {},
       close,
-      departures: { soon: () => {}, ended: () => {}, later: () => {} },
+      departures: { soon: () => {}, later: () => {} },
       onWelcome: () => {},
       onDrained: () => {},
       onGoAway: () => {},

@@ -237,7 +237,7 @@ export class World {
       agent: "test",
       send: (message) => wire.toHub.push(message),
       close,
-      departures: { soon: () => {}, ended: () => {}, later: () => {} },
+      departures: { soon: () => {}, later: () => {} },
       onWelcome: () => {},
       onDrained: () => {},
       onGoAway: () => {},
