@@ -213,7 +213,7 @@ describe("what ran is charged once", () => {
           for (const exchange of shard.runs[connector].keys()) shard.end(exchange, connector);
         expect((await shard.used()).tokens).toBe(due);
       }),
-      { numRuns: 400 },
+      { numRuns: 1_200 },
     );
     expect(recovered).toBeGreaterThan(100);
   });
