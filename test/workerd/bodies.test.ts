@@ -2,7 +2,8 @@
 import { env } from "cloudflare:workers";
 import { expect, test } from "vitest";
 import { BODIES_BYTES } from "../../edge/hub/bodies.ts";
-import { EXCHANGE_HEADER, type ExchangeRequest, readFailure } from "../../shared/hop.ts";
+import { EXCHANGE_HEADER, readFailure } from "../../shared/hop.ts";
+import { askedOf } from "../support/asked.ts";
 
 const BODY = new Uint8Array(256 * 1024);
 const MORE = 10;
@@ -10,17 +11,7 @@ const MORE = 10;
 test("bodies that wait for a connector take no more of a hub than they may", async () => {
   const stub = env.HUB.get(env.HUB.idFromName("shard-0"));
   const ask = async (i: number): Promise<string | undefined> => {
-    const asked: ExchangeRequest = {
-      id: `req_${i}`,
-      credentials: { mode: "master-key" },
-      method: "POST",
-      path: "/v1/chat/completions",
-      target: "nobody",
-      ageRestricted: false,
-      headers: [],
-      dialect: { model: "m", stream: false, usage: false },
-      demand: { promptBytes: 1, generates: true, maxTokens: 1, choices: 1 },
-    };
+    const asked = askedOf(`req_${i}`, { target: "nobody" });
     const headers = { [EXCHANGE_HEADER]: JSON.stringify(asked) };
     const response = await stub.fetch("http://hub/", { method: "POST", headers, body: BODY });
     return readFailure(response.headers)?.code;

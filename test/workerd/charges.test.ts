@@ -12,6 +12,7 @@ import {
 import { decode, encode } from "../../shared/wire/codec.ts";
 import { type Frame, FrameType } from "../../shared/wire/frames.ts";
 import { acceptFrame, jsonFrame } from "../../shared/wire/messages.ts";
+import { askedOf } from "../support/asked.ts";
 
 const json = (frame: Frame): Record<string, unknown> => JSON.parse(new TextDecoder().decode(frame.payload));
 const credentials = { mode: "backend", key: "hc-sk-charges", digest: "c".repeat(64) } as const;
@@ -29,17 +30,8 @@ interface Hub {
   };
 }
 
-const request = (id: string): ExchangeRequest => ({
-  id,
-  credentials,
-  method: "POST",
-  path: "/v1/chat/completions",
-  target: "m",
-  ageRestricted: false,
-  headers: [],
-  dialect: { model: "m", stream: false, usage: false },
-  demand: { promptBytes: 10, generates: true, maxTokens: 20, choices: 1 },
-});
+const request = (id: string) =>
+  askedOf(id, { credentials, demand: { promptBytes: 10, generates: true, maxTokens: 20, choices: 1 } });
 
 /** Only begins to be answered. */
 const ENDLESS = "endless";

@@ -2,10 +2,11 @@
 import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { expect, test } from "vitest";
-import { EXCHANGE_HEADER, type ExchangeRequest, UPLINK_HEADER } from "../../shared/hop.ts";
+import { EXCHANGE_HEADER, UPLINK_HEADER } from "../../shared/hop.ts";
 import { decode, encode } from "../../shared/wire/codec.ts";
 import { CloseCode, type Frame, FrameType } from "../../shared/wire/frames.ts";
 import { acceptFrame, jsonFrame } from "../../shared/wire/messages.ts";
+import { askedOf } from "../support/asked.ts";
 
 const json = (frame: Frame): Record<string, unknown> => JSON.parse(new TextDecoder().decode(frame.payload));
 
@@ -43,17 +44,7 @@ test("a hub woken from hibernation serves the next request on the socket it slep
 
   /** One exchange of 700 kB, so that the numbers of the credit matter as well. */
   const exchange = async (id: string): Promise<number> => {
-    const asked: ExchangeRequest = {
-      id,
-      credentials: { mode: "master-key" },
-      method: "POST",
-      path: "/v1/chat/completions",
-      target: "m",
-      ageRestricted: false,
-      headers: [],
-      dialect: { model: "m", stream: false, usage: false },
-      demand: { promptBytes: 10, generates: true, maxTokens: null, choices: 1 },
-    };
+    const asked = askedOf(id, { demand: { promptBytes: 10, generates: true, maxTokens: null, choices: 1 } });
     const response = stub.fetch("http://hub/", {
       method: "POST",
       body: new Uint8Array(1_000),

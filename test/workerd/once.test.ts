@@ -6,22 +6,12 @@ import { expect, test } from "vitest";
 import { Gate } from "../../edge/gate/gate.ts";
 import { Store } from "../../edge/gate/store.ts";
 import { DEFAULT_TIERS } from "../../edge/gate/tiers.ts";
-import type { ExchangeRequest } from "../../shared/hop.ts";
 import type { End } from "../../shared/wire/messages.ts";
+import { askedOf } from "../support/asked.ts";
 
 const NOW = 1_800_000_000_000;
 const VERDICT = '{"valid":true,"key_id":"k","user_id":"u","tier":"free","age_verified":false,"expires_at":null}';
-const ASKED: ExchangeRequest = {
-  id: "req_1",
-  credentials: { mode: "backend", key: "hc-sk-1", digest: "d".repeat(64) },
-  method: "POST",
-  path: "/v1/chat/completions",
-  target: "m",
-  ageRestricted: false,
-  headers: [],
-  dialect: { model: "m", stream: false, usage: false },
-  demand: { promptBytes: 40, generates: true, maxTokens: 50, choices: 1 },
-};
+const ASKED = askedOf("req_1", { credentials: { mode: "backend", key: "hc-sk-1", digest: "d".repeat(64) } });
 const AGAIN = { ...ASKED, attempts: 50 };
 
 function end(attempt: number, tokens: number): End {

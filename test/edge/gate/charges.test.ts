@@ -3,8 +3,8 @@ import { describe, expect, test } from "vitest";
 import { Gate } from "../../../edge/gate/gate.ts";
 import { DAY_MS } from "../../../edge/gate/ledger.ts";
 import { DEFAULT_TIERS } from "../../../edge/gate/tiers.ts";
-import type { ExchangeRequest } from "../../../shared/hop.ts";
 import type { End } from "../../../shared/wire/messages.ts";
+import { askedOf } from "../../support/asked.ts";
 import { MemoryStore } from "../../support/memory-store.ts";
 
 const T0 = 20_800 * DAY_MS;
@@ -14,17 +14,7 @@ const ORPHAN_MS = 60_000;
 /** 24 of them for the prompt. */
 const RESERVED = 74;
 
-const REQUEST: ExchangeRequest = {
-  id: "x",
-  credentials,
-  method: "POST",
-  path: "/v1/chat/completions",
-  target: "m",
-  ageRestricted: false,
-  headers: [],
-  dialect: { model: "m", stream: false, usage: false },
-  demand: { promptBytes: 40, generates: true, maxTokens: 50, choices: 1 },
-};
+const REQUEST = askedOf("x", { credentials });
 
 function endOf(attempt: number, tokens: number): End {
   const usage = { prompt_tokens: 10, completion_tokens: tokens - 10, source: "engine" } as const;

@@ -4,8 +4,8 @@ import { describe, expect, test } from "vitest";
 import { Gate } from "../../../edge/gate/gate.ts";
 import { DAY_MS } from "../../../edge/gate/ledger.ts";
 import { DEFAULT_TIERS } from "../../../edge/gate/tiers.ts";
-import type { ExchangeRequest } from "../../../shared/hop.ts";
 import type { End } from "../../../shared/wire/messages.ts";
+import { askedOf } from "../../support/asked.ts";
 import { MemoryStore } from "../../support/memory-store.ts";
 
 const T0 = 20_800 * DAY_MS;
@@ -17,18 +17,8 @@ const credentials = { mode: "backend", key: "hc-sk-1", digest: DIGEST } as const
 const ASKS_FOR_MS = 10_000;
 const ATTEMPTS_OF_A_HUB = 50;
 
-const requestOf = (id: string, attempts?: number): ExchangeRequest => ({
-  id,
-  credentials,
-  method: "POST",
-  path: "/v1/chat/completions",
-  target: "m",
-  ageRestricted: false,
-  headers: [],
-  dialect: { model: "m", stream: false, usage: false },
-  demand: { promptBytes: 40, generates: true, maxTokens: 50, choices: 1 },
-  ...(attempts === undefined ? {} : { attempts }),
-});
+const requestOf = (id: string, attempts?: number) =>
+  askedOf(id, { credentials, ...(attempts === undefined ? {} : { attempts }) });
 
 /** What a connector has of an exchange. */
 interface Run {

@@ -5,10 +5,10 @@ import { DAY_MS } from "../../../edge/gate/ledger.ts";
 import { DEFAULT_TIERS } from "../../../edge/gate/tiers.ts";
 import { ACCEPT_WITHIN_MS, HOLD_MS } from "../../../edge/hub/patience.ts";
 import { Switchboard } from "../../../edge/hub/switchboard.ts";
-import type { ExchangeRequest } from "../../../shared/hop.ts";
 import { FrameType } from "../../../shared/wire/frames.ts";
 import { jsonFrame } from "../../../shared/wire/messages.ts";
 import { Spool } from "../../../shared/wire/spool.ts";
+import { askedOf } from "../../support/asked.ts";
 import { newBoard, newReader, ORDER, POOL, Socket, type Told } from "../../support/hub-side.ts";
 import { MemoryStore } from "../../support/memory-store.ts";
 
@@ -61,17 +61,7 @@ describe("what is over and nobody answers for", () => {
 describe("what an exchange costs that is opened more than once in one life of the hub", () => {
   const digest = "d".repeat(64);
   const credentials = { mode: "backend", key: "hc-sk-1", digest } as const;
-  const asked: ExchangeRequest = {
-    id: ORDER.exchange,
-    credentials,
-    method: "POST",
-    path: "/v1/chat/completions",
-    target: ORDER.target,
-    ageRestricted: false,
-    headers: [],
-    dialect: { model: ORDER.target, stream: false, usage: false },
-    demand: { promptBytes: 40, generates: true, maxTokens: 50, choices: 1 },
-  };
+  const asked = askedOf(ORDER.exchange, { credentials });
   const usage = { prompt_tokens: 10, completion_tokens: 20, source: "engine" } as const;
   let now: number;
   let gate: Gate;
