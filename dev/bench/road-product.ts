@@ -66,7 +66,7 @@ export async function startProductRoad(
     args: [EDGE, "--port", String(port), "--state", join(directory, "state"), "--connector-keys", keysFile],
     // One hub, as config/local has it.
     env: { ...process.env, AUTH_MODE: "master-key", MASTER_KEY: key, ADMIN_TOKEN: adminToken, HUB_SHARDS: "1" },
-    // A line a request: nobody reads them, as nobody reads nginx's.
+    // A line a request, which nobody reads: nginx writes its own into /dev/null.
     isSilent: true,
     ipc: true,
     graceMs: EDGE_GRACE_MS,

@@ -134,7 +134,7 @@ error_log stderr error;
 events { worker_connections 4096; }
 http {
 ${temporary}
-  access_log off;
+  access_log /dev/null;
   tcp_nodelay on;
   keepalive_requests 1000000;
   client_max_body_size 16m;
