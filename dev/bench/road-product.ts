@@ -29,6 +29,8 @@ export async function missingProduct(): Promise<string | null> {
 }
 
 export interface ProductRoad extends Road {
+  /** The launcher; workerd is in its process group. */
+  readonly edge: Child;
   readonly connector: Child;
 }
 
@@ -87,6 +89,7 @@ export async function startProductRoad(
   const target = (model: string): Target => ({ port, model, authorization: `Bearer ${key}` });
   return {
     name: "product",
+    edge,
     connector,
     chat: target("heartcode-default"),
     embed: target("heartcode-embed"),

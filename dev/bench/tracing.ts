@@ -1,7 +1,7 @@
 // What traces cost: the same small answers over two connectors of one edge that differ in nothing else. In slices of a tenth of a
 // second, one, the other, the other, one: whatever drifts meets both. The ratio of each such round is one figure, and their middle
 // with its interval is the result; two connectors without any difference show what the run cannot see.
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -11,6 +11,7 @@ import { Command } from "commander";
 import { number } from "../cli.ts";
 import { Crew } from "../crew.ts";
 import { Connection } from "./connection.ts";
+import { cpuNs } from "./cpu.ts";
 import { startEngines } from "./engines.ts";
 import { type Interval, middleOf } from "./interval.ts";
 import { startPair, type Twin } from "./pair.ts";
@@ -183,19 +184,6 @@ function tell(found: ReadonlyMap<PairName, readonly Round[]>): boolean {
 
 function meanCpu([first, second]: readonly [Slice, Slice]): number | null {
   return first.cpuUs === null || second.cpuUs === null ? null : (first.cpuUs + second.cpuUs) / 2;
-}
-
-/** Of all threads of a process. */
-function cpuNs(pid: number): number | null {
-  try {
-    const threads = readdirSync(`/proc/${pid}/task`);
-    const spent = threads.map((thread) =>
-      Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, "utf8").split(" ")[0]),
-    );
-    return spent.reduce((sum, ns) => sum + ns, 0);
-  } catch {
-    return null;
-  }
 }
 
 /** In a thread of its own: it reads everything and thinks of nothing. */
