@@ -88,7 +88,7 @@ describe("the import laws", () => {
   });
 
   const shells: [string, RegExp][] = [
-    ["cloudflare:workers", /^(edge\/(worker\.ts|hub\/)|test\/workerd\/)/],
+    ["cloudflare:workers", /^(edge\/(worker\.ts|hub\/)|test\/workerd\/|dev\/bench\/bare\/)/],
     ["hono", /^edge\/(app\.ts|api\/|web\/|admin\/)/],
     ["ws", /^(connector\/uplink\/|test\/|dev\/)/],
     ["undici", /^(connector\/upstream\/|test\/|dev\/)/],

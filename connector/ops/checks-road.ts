@@ -4,6 +4,7 @@ import { get as getPlain } from "node:http";
 import { get as getSecure } from "node:https";
 import { connect, isIP } from "node:net";
 import { connect as connectTls, type PeerCertificate } from "node:tls";
+import { isLoopback } from "../loopback.ts";
 import type { Check, Finding } from "./checks.ts";
 import { span } from "./columns.ts";
 import { type Remedy, remedy } from "./remedies.ts";
@@ -24,7 +25,7 @@ export function roadChecks(url: string): Check[] {
   return [
     { name: "edge: name", needs: ["config"], run: () => resolveName(name) },
     { name: "edge: TCP", needs: ["edge: name"], run: () => dialTcp(at) },
-    { name: "edge: TLS", needs: ["edge: TCP"], run: () => (isSecure ? dialTls(at) : plainRoad(name)) },
+    { name: "edge: TLS", needs: ["edge: TCP"], run: () => (isSecure ? dialTls(at) : plainRoad(hostname)) },
     { name: "edge: HTTP", needs: ["edge: TLS"], run: () => askHealth(origin) },
   ];
 }
@@ -117,9 +118,8 @@ function remedyOfTls(code: string): Remedy {
   return /SELF_SIGNED|UNABLE_TO|UNKNOWN_CA/.test(code) ? "tlsIssuer" : "tlsNone";
 }
 
-async function plainRoad(name: string): Promise<Finding> {
-  const isLoopback = name === "localhost" || name === "::1" || name.startsWith("127.");
-  if (isLoopback) return { verdict: "PASS", detail: "none on ws://, which stays on this machine" };
+async function plainRoad(hostname: string): Promise<Finding> {
+  if (isLoopback(hostname)) return { verdict: "PASS", detail: "none on ws://, which stays on this machine" };
   return {
     verdict: "WARN",
     detail: "none: with ws:// tokens, keys and answers cross the network in the clear",

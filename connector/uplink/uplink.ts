@@ -6,6 +6,7 @@ import type { Host } from "../lane.ts";
 import type { SocketStatus } from "../status.ts";
 import { afterLoss, type Backoff, delayOf, RESTED } from "./backoff.ts";
 import { Departures, type Turns } from "./departures.ts";
+import { maskingFor } from "./mask.ts";
 import { Patience } from "./patience.ts";
 import { SocketRecord } from "./record.ts";
 import { Session } from "./session.ts";
@@ -145,6 +146,7 @@ export class Uplink {
       headers: { authorization },
       // Deflate costs four times the throughput, and tokens do not compress in frames of 300 bytes.
       perMessageDeflate: false,
+      ...maskingFor(url),
       maxPayload: MAX_MESSAGE_BYTES,
       handshakeTimeout: HANDSHAKE_MS,
       followRedirects: false,
