@@ -31,7 +31,8 @@ const SHORT_KEY_BYTES = 64;
 
 const text = new TextDecoder("utf-8", { ignoreBOM: true });
 
-const STRUCTURE = tableOf('"{}[]');
+const STRUCTURES = [QUOTE, OPEN_BRACE, CLOSE_BRACE, OPEN_BRACKET, CLOSE_BRACKET];
+const STRUCTURE = tableOf(String.fromCharCode(...STRUCTURES));
 const SPACE = tableOf(" \t\n\r");
 const SCALAR_START = tableOf("-0123456789tfn");
 const SCALAR = tableOf("-+.0123456789eEtrufalsn");
@@ -70,6 +71,7 @@ export function isScalar(bytes: Uint8Array): boolean {
 
 /** Steps over one string, object or array, which may come in chunks. Constant memory: depth is a number. */
 export class ValueSkip {
+  readonly #structure = new StructureSearch();
   #depth = 0;
   #isString = false;
   /** The chunk ended after a backslash. */
@@ -87,7 +89,7 @@ export class ValueSkip {
         i = this.#skipString(bytes, i);
         if (i === -1 || depth === 0) break;
       }
-      i = nextStructure(bytes, i);
+      i = this.#structure.next(bytes, i);
       if (i === bytes.length) {
         i = -1;
         break;
@@ -133,22 +135,39 @@ export class ValueSkip {
   }
 }
 
-/** Index of the next quote, brace or bracket, or the length. The loop that long arrays of numbers are spent in. */
-function nextStructure(bytes: Uint8Array, from: number): number {
-  const length = bytes.length;
-  let i = from;
-  // Four at a time is 1.7 times as fast as one at a time.
-  while (i + 4 <= length) {
-    if (
-      (STRUCTURE[bytes[i]!]! | STRUCTURE[bytes[i + 1]!]! | STRUCTURE[bytes[i + 2]!]! | STRUCTURE[bytes[i + 3]!]!) !==
-      0
-    ) {
-      break;
-    }
-    i += 4;
+/**
+ * Finds the next quote, brace or bracket. In an array of numbers it is kilobytes away: there each of the five is searched by `indexOf`
+ * (memchr), and where it was found is kept, so that no byte of a chunk is looked at more than once for each. An embedding answer of
+ * 1 MB took the connector a third of its CPU byte by byte.
+ */
+class StructureSearch {
+  #chunk: Uint8Array | null = null;
+  readonly #found = STRUCTURES.map(() => -1);
+
+  /** @returns the index, or the length. */
+  next(bytes: Uint8Array, from: number): number {
+    const near = Math.min(from + NEAR_BYTES, bytes.length);
+    for (let i = from; i < near; i++) if (STRUCTURE[bytes[i]!] === 1) return i;
+    return near === bytes.length ? near : this.#far(bytes, near);
   }
-  while (i < length && STRUCTURE[bytes[i]!] === 0) i++;
-  return i;
+
+  #far(bytes: Uint8Array, from: number): number {
+    if (this.#chunk !== bytes) {
+      this.#chunk = bytes;
+      this.#found.fill(-1);
+    }
+    let least = bytes.length;
+    for (let k = 0; k < STRUCTURES.length; k++) {
+      let at = this.#found[k]!;
+      if (at < from) {
+        const index = bytes.indexOf(STRUCTURES[k]!, from);
+        at = index === -1 ? bytes.length : index;
+        this.#found[k] = at;
+      }
+      if (at < least) least = at;
+    }
+    return least;
+  }
 }
 
 /**
