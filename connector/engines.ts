@@ -5,7 +5,7 @@ import type { PoolReport } from "../shared/wire/messages.ts";
 import type { Config } from "./config.ts";
 import { promptPrefix } from "./dialect/prefix.ts";
 import { splitInputs } from "./dialect/split.ts";
-import type { Engine } from "./exchange/serve.ts";
+import type { Engine } from "./exchange/engine.ts";
 import type { PoolStatus } from "./status.ts";
 import { Backend } from "./upstream/backend.ts";
 import { FanOut } from "./upstream/fanout.ts";

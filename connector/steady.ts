@@ -1,6 +1,6 @@
 // The clock of one exchange: the time of day when it begins, and steady from there. A clock that is set meanwhile makes
 // nothing late and keeps no client waiting for a keep-alive. The engines have the uptime for their clock. Pure.
-import type { Engine } from "./exchange/serve.ts";
+import type { Engine } from "./exchange/engine.ts";
 
 export interface Steady {
   readonly now: () => number;

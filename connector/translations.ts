@@ -5,7 +5,7 @@ import { engineRefusal } from "./dialect/refusal.ts";
 import { engineRequest } from "./dialect/request.ts";
 import { makeScrub, type Scrub } from "./dialect/scrub.ts";
 import { rewriteStream } from "./dialect/sse.ts";
-import type { Translation } from "./exchange/serve.ts";
+import type { Translation } from "./exchange/translation.ts";
 
 /** A public name is whatever the edge says it is; a dozen are normal. */
 const MOST_SCRUBS = 100;

@@ -17,8 +17,11 @@ export interface Rewriter {
   readonly stands: "open" | "done" | "failed";
   /** The engine's answer is over, cleanly as far as HTTP knows. `tail` still goes to the client. */
   finish(): Finish;
-  /** What has been used until now; null while nothing is known. */
-  usage(): Usage | null;
+  /**
+   * What has been used until now; null while nothing is known.
+   * @param isLeft nobody reads on: of an engine that has not said it yet, what can be reckoned.
+   */
+  usage(isLeft?: boolean): Usage | null;
 }
 
 export interface Finish {

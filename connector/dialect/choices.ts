@@ -41,6 +41,12 @@ export class ChoiceSizes {
     return first + others.reduce((sum, size) => sum + Math.ceil(size * rate), 0);
   }
 
+  /** Tokens of all that has come, where the engine says nothing. */
+  get reckoned(): number {
+    const open = this.#size + (this.#isInText ? this.#text : 0);
+    return [...this.#sizes, Math.max(0, open)].reduce((sum, size) => sum + Math.ceil(size * TOKENS_A_BYTE), 0);
+  }
+
   get count(): number {
     return this.#sizes.length;
   }

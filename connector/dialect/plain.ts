@@ -32,6 +32,9 @@ import { concat } from "./splice.ts";
 
 /** Room for a key or the value of `usage` or `timings`: ten times what engines send. */
 const CAPTURE_BYTES = 4096;
+/** Of `null` and `false`: some engines send `"error": null` along. */
+const NULL_START = 0x6e;
+const FALSE_START = 0x66;
 const EMPTY = new Uint8Array(0);
 const text = new TextEncoder();
 
@@ -63,6 +66,8 @@ class PlainRewriter implements Rewriter {
   #usage: Tokens | null = null;
   #timings: Tokens | null = null;
   #choices: ChoiceSizes | null = null;
+  /** What was asked for has begun to come. */
+  #hasBegun = false;
   /** Of the chunk at hand: what goes out, and where what has not gone out begins; null while a value is swallowed. */
   #parts: Uint8Array[] = [];
   #from: number | null = 0;
@@ -102,9 +107,13 @@ class PlainRewriter implements Rewriter {
     return { tail: EMPTY, outcome: "truncated", failure: { code: "upstream_error", message } };
   }
 
-  usage(): Usage | null {
+  usage(isLeft = false): Usage | null {
     const tokens = this.#usage ?? this.#timings;
-    if (tokens === null) return null;
+    if (tokens === null) {
+      // The work was done when the answer began; who leaves before its last bytes, where the figures are, has had the rest.
+      if (!isLeft || !this.#hasBegun) return null;
+      return usageOf({ prompt: 0, completion: this.#choices?.reckoned ?? 0 }, "counted");
+    }
     // Who tells timings is llama.cpp, and that speaks of the first choice alone.
     if (this.#timings === null || this.#choices === null || this.#choices.count < 2) return usageOf(tokens, "engine");
     return usageOf({ ...tokens, completion: this.#choices.total(tokens.completion) }, "counted");
@@ -150,7 +159,15 @@ class PlainRewriter implements Rewriter {
     }
     this.#state = isNested(byte) ? "in nested" : "in scalar";
     this.#capture.clear();
+    if (this.#key === "choices" || this.#key === "data") this.#hasBegun = true;
     if (this.#key === "choices") this.#choices = new ChoiceSizes();
+    if (this.#key === "error" && byte !== NULL_START && byte !== FALSE_START) {
+      // A failure under the status of a success, in the engine's own words: nobody is to read them, or to pay for them.
+      this.#state = "broken";
+      this.#parts = [];
+      this.#from = null;
+      return i;
+    }
     if (this.#key === "model") {
       this.#parts.push(chunk.subarray(this.#from ?? i, i), this.#model);
       this.#from = null;

@@ -79,6 +79,11 @@ export class Exchange {
     return this.#lane !== null && this.#sent < this.answer.end;
   }
 
+  /** Its engine is not read further until a reader takes more: what that has taken; null while it is read. */
+  get heldAt(): number | null {
+    return this.#paused ? this.#sent : null;
+  }
+
   get isBodyComplete(): boolean {
     return this.#bodyBytes === this.open.length;
   }

@@ -4,51 +4,15 @@ import { errorEvent, errorHead, type Failure, isErrorCode, type PublicFailure } 
 import { ANSWER_HEADERS, allowHeaders, type HeaderPairs } from "../../shared/headers.ts";
 import type { End, Open, Timings, Usage, WireFailure } from "../../shared/wire/messages.ts";
 import type { Observed, Observer } from "../observe.ts";
+import type { Engine } from "./engine.ts";
 import type { Exchange, Service } from "./exchange.ts";
+import { Standstill } from "./standstill.ts";
+import type { Rewriter, Translation } from "./translation.ts";
 
 /** A stream says so often that it is alive: idle proxies keep it, and a client that has left is noticed by the write. */
 export const KEEP_ALIVE_MS = 15_000;
 /** What is read of an engine's refusal. */
 const REFUSAL_BYTES = 64 * 1024;
-
-/** An engine or the backend, as connector/upstream offers them. */
-export interface Engine {
-  serve(
-    request: {
-      readonly method: string;
-      readonly path: string;
-      readonly headers: HeaderPairs;
-      readonly body: Uint8Array;
-      readonly tier: string;
-      readonly tenant: string;
-      readonly deadline: number;
-    },
-    handler: {
-      onStart(upstream: string, attempt: number): void;
-      headers(): HeaderPairs | undefined;
-      onLost(reason: string, upstream: string): void;
-      onHead(status: number, headers: HeaderPairs): void;
-      onData(chunk: Uint8Array): boolean;
-      onEnd(): void;
-      onFailure(failure: Failure): void;
-    },
-  ): { abort(): void; resume(): void };
-}
-
-/** Translates one answer, as connector/dialect offers it. */
-export interface Rewriter {
-  push(chunk: Uint8Array): Uint8Array;
-  readonly stands: "open" | "done" | "failed";
-  finish(): { tail: Uint8Array; outcome: "complete" | "truncated" | "failed"; failure: WireFailure | null };
-  usage(): Usage | null;
-}
-
-/** How requests and answers of one exchange are translated; null for the backend, whose words pass as they are. */
-export interface Translation {
-  request(body: Uint8Array): Uint8Array;
-  answer(isEvents: boolean): Rewriter;
-  refusal(status: number, body: Uint8Array): WireFailure;
-}
 
 export interface ServingOptions {
   readonly exchange: Exchange;
@@ -83,6 +47,8 @@ export class Serving implements Service, Observed {
   #refusal: { status: number; parts: Uint8Array[]; bytes: number } | null = null;
   /** The client has a 200 and an event stream: what goes wrong now is an event. */
   #isEvents = false;
+  #isLeft = false;
+  readonly #standstill = new Standstill();
 
   constructor({ exchange, engine, translation, now, observer }: ServingOptions) {
     this.#exchange = exchange;
@@ -143,6 +109,7 @@ export class Serving implements Service, Observed {
   }
 
   abort(): void {
+    this.#isLeft = true;
     this.#running?.abort();
   }
 
@@ -151,7 +118,7 @@ export class Serving implements Service, Observed {
   }
 
   usage(): Usage | null {
-    return this.#rewriter?.usage() ?? null;
+    return this.#rewriter?.usage(this.#isLeft) ?? null;
   }
 
   timings(): Timings {
@@ -175,6 +142,12 @@ export class Serving implements Service, Observed {
   /** Called about once a second. */
   tick(): void {
     const now = this.#now();
+    if (this.#exchange.end === null && this.#standstill.isTooLong(this.#exchange.heldAt, now)) {
+      this.abort();
+      this.detail = "its reader stands still";
+      this.#fail({ code: "stream_interrupted" });
+      return;
+    }
     if (!this.#wantsStream() || this.#refusal !== null || this.#exchange.end !== null) return;
     if (now - this.#lastByteAt < KEEP_ALIVE_MS) return;
     this.#lastByteAt = now;
@@ -214,7 +187,6 @@ export class Serving implements Service, Observed {
   }
 
   #onData(chunk: Uint8Array): boolean {
-    this.#lastByteAt = this.#now();
     if (this.#refusal !== null) {
       this.#refusal.bytes += chunk.byteLength;
       if (this.#refusal.bytes <= REFUSAL_BYTES) this.#refusal.parts.push(chunk);
@@ -246,6 +218,8 @@ export class Serving implements Service, Observed {
   }
 
   #pass(bytes: Uint8Array): boolean {
+    // Not where the engine's bytes come in: what the dialect swallows (comments, usage) keeps nobody's connection alive.
+    this.#lastByteAt = this.#now();
     this.firstChunkAt ??= this.#lastByteAt;
     this.#observer?.passing?.(this, bytes);
     return this.#exchange.data(bytes);

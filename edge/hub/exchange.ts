@@ -73,7 +73,7 @@ export class Exchange {
   /** Processes of connectors that refused it. */
   readonly refusedBy = new Set<string>();
   /** An event stream: a failure is told inside it, not by breaking it. */
-  readonly isStream: boolean;
+  isStream: boolean;
   /** Offset in the whole answer at which `answer` begins: not 0 if it was resumed. */
   readonly base: number;
   #read = 0;

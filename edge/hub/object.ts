@@ -71,9 +71,8 @@ export abstract class HubObject<Env> extends DurableObject<Env> {
     ctx.storage.sql.exec("CREATE TABLE IF NOT EXISTS used_tokens (jti TEXT PRIMARY KEY, exp INTEGER NOT NULL)");
     // Answered by the platform without waking this object; the stamp of the last one is a sign of life.
     ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair("ping", "pong"));
-    const kept = ctx
-      .getWebSockets()
-      .map((socket) => [socket, socket.deserializeAttachment() as LinkState | null] as const);
+    const stateOf = (socket: WebSocket) => socket.deserializeAttachment() as LinkState | null;
+    const kept = ctx.getWebSockets().map((socket) => [socket, stateOf(socket)] as const);
     for (const [socket, state] of kept.sort(byOpening)) if (state !== null) this.#attach(socket, state);
   }
 
@@ -100,6 +99,8 @@ export abstract class HubObject<Env> extends DurableObject<Env> {
   override webSocketClose(socket: WebSocket): void {
     const link = this.#linkOf(socket);
     if (link !== null) this.board.lost(link, Date.now());
+    // workerd (1.20261023) answers no close of a socket that may sleep, and a connector that ends would wait a second for it.
+    socket.close(CloseCode.NORMAL);
   }
 
   override webSocketError(socket: WebSocket): void {
@@ -171,7 +172,6 @@ export abstract class HubObject<Env> extends DurableObject<Env> {
     }
     const others = this.board.running;
     if (isLookedUp && request.signal.aborted) {
-      // It left meanwhile.
       this.#receipts.noteUnserved(this.gate.unserved(asked.id));
       return failed({ code: "internal_error" });
     }

@@ -15,6 +15,7 @@ import { readEnd, readHead } from "../../shared/wire/hot.ts";
 import {
   ATTEMPTS,
   GoAway,
+  type Head,
   Hello,
   jsonFrame,
   PROBE,
@@ -47,6 +48,8 @@ const HANDLERS: Readonly<Record<number, Handler>> = {
     if (exchange.head !== null) throw new WireViolation(CloseCode.MALFORMED, "a second HEAD");
     const { status, headers } = readHead(frame);
     exchange.head = { status, headers: allowHeaders(headers, ANSWER_HEADERS) };
+    // What was asked for is not what has come: only in a stream of events an error can stand.
+    exchange.isStream = isEventStream(exchange.head);
     exchange.reader.head(exchange.head);
   },
   [FrameType.DATA]: (_board, link, frame) => {
@@ -123,6 +126,10 @@ export function receive(board: Switchboard, link: Link, message: Uint8Array, now
     // Half a message was handled: the socket cannot be trusted any more, and neither can we.
     if (!isTheirs) throw error;
   }
+}
+
+function isEventStream({ headers }: Head): boolean {
+  return headers.some(([name, value]) => name === "content-type" && value.startsWith("text/event-stream"));
 }
 
 /** The exchange of an answer frame; undefined if it is over: late frames of a cancelled exchange are routine. */

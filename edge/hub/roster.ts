@@ -45,8 +45,10 @@ export function choose<C extends Candidate>(
 
 /** How many exchanges of `target` a candidate can run at once; 0 if it must not be used for it. */
 function capacity(candidate: Candidate, target: string, now: number): number {
-  if (!isLive(candidate, now) || candidate.isFull) return 0;
+  if (!isLive(candidate, now)) return 0;
+  // A lookup is a few hundred bytes, for which there is a quarter of the window: without it one key that fills a socket locks out others.
   if (target === BACKEND) return 1;
+  if (candidate.isFull) return 0;
   for (const pool of candidate.pools) {
     if (pool.model === target && pool.healthy > 0) return Math.max(1, pool.slots);
   }

@@ -283,9 +283,11 @@ export class Switchboard {
     this.settlement.over(exchange);
     link?.credit();
     link?.flush();
-    // What it had granted is free: the first that waits may have it.
-    const [next] = this.#waiting;
-    if (next !== undefined) this.#dispatch(next, this.#now);
+    // What it had granted is free for the first that waits for it, and not for a connector.
+    for (const next of [...this.#waiting]) {
+      this.#dispatch(next, this.#now);
+      if (!this.#waiting.has(next)) break;
+    }
   }
 
   #end(exchange: Exchange, word: "room" | "again" = "room"): void {

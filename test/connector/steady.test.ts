@@ -1,6 +1,6 @@
 // The clock of one exchange.
 import { expect, test } from "vitest";
-import type { Engine } from "../../connector/exchange/serve.ts";
+import type { Engine } from "../../connector/exchange/engine.ts";
 import { steadyFrom } from "../../connector/steady.ts";
 
 test("an exchange begins at the time of day, and goes on by the uptime, which is what its engine is asked by", () => {

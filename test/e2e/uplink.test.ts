@@ -123,6 +123,13 @@ describe("the socket", () => {
     expect(again.closed).toBeNull();
   });
 
+  test("that its connector closes is answered: who ends waits for that", async () => {
+    const socket = await connected();
+    socket.socket.close(CloseCode.NORMAL, "bye");
+    // Of a peer that says nothing ws makes 1006, and that after 30 s only.
+    expect(await socket.hearClose()).toMatchObject({ code: CloseCode.NORMAL });
+  });
+
   test("that speaks no common version is closed with its own code", async () => {
     const socket = await bare();
     socket.say(hello({ versions: [99] }));

@@ -123,8 +123,8 @@ export class Socket {
     this.says(now, acceptFrame(channel));
   }
 
-  head(channel: number): Frame {
-    return jsonFrame(FrameType.HEAD, channel, { status: 200, headers: [["content-type", "application/json"]] });
+  head(channel: number, type = "application/json"): Frame {
+    return jsonFrame(FrameType.HEAD, channel, { status: 200, headers: [["content-type", type]] });
   }
 
   data(channel: number, bytes: number): Frame {

@@ -1,7 +1,8 @@
 // What an observer hears of an exchange, and in which order.
 import { describe, expect, test } from "vitest";
+import type { Engine } from "../../../connector/exchange/engine.ts";
 import { Exchange } from "../../../connector/exchange/exchange.ts";
-import { type Engine, Serving } from "../../../connector/exchange/serve.ts";
+import { Serving } from "../../../connector/exchange/serve.ts";
 import type { Lane } from "../../../connector/lane.ts";
 import type { Observed, Observer } from "../../../connector/observe.ts";
 import { Failure } from "../../../shared/errors.ts";

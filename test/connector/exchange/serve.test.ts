@@ -1,7 +1,9 @@
 // What an exchange makes of an engine that goes on behind its own end, or behind what is no answer any more.
 import { describe, expect, test } from "vitest";
+import type { Engine } from "../../../connector/exchange/engine.ts";
 import { Exchange } from "../../../connector/exchange/exchange.ts";
-import { type Engine, KEEP_ALIVE_MS, Serving } from "../../../connector/exchange/serve.ts";
+import { KEEP_ALIVE_MS, Serving } from "../../../connector/exchange/serve.ts";
+import { STANDSTILL_MS } from "../../../connector/exchange/standstill.ts";
 import { Translations } from "../../../connector/translations.ts";
 import { Failure } from "../../../shared/errors.ts";
 import type { Open } from "../../../shared/wire/messages.ts";
@@ -25,7 +27,9 @@ const bytes = (words: string): Uint8Array => new TextEncoder().encode(words);
 const TOKEN = bytes('data: {"choices":[{"delta":{"content":"a"}}]}\n\n');
 const broke = new Failure("upstream_error", { detail: "the answer broke off" });
 
-function begin(type: string | null = "text/event-stream") {
+/** @param changes of OPEN. */
+function begin(type: string | null = "text/event-stream", changes: Partial<Open> = {}) {
+  const open = { ...OPEN, ...changes };
   let aborts = 0;
   let now = 0;
   let handler: Parameters<Engine["serve"]>[1] | undefined;
@@ -40,8 +44,8 @@ function begin(type: string | null = "text/event-stream") {
       };
     },
   };
-  const exchange = new Exchange(OPEN, () => {});
-  const translation = new Translations(["internal"]).of(OPEN);
+  const exchange = new Exchange(open, () => {});
+  const translation = new Translations(["internal"]).of(open);
   const serving = new Serving({ exchange, engine, translation, now: () => now });
   exchange.serveBy(serving);
   exchange.body(bytes("{}"));
@@ -98,4 +102,80 @@ test("an engine that answers an event stream with something else fails it by an 
   handler.onHead(200, [["content-type", "application/json"]]);
   expect([aborts(), exchange.end?.outcome]).toEqual([1, "failed"]);
   expect(text()).toMatch(/^: keep-alive\n\ndata: \{"error".*\n\n$/);
+});
+
+const PLAIN = { dialect: { model: "public", stream: false, usage: false } } as const;
+
+test("the comments of an engine, which no client gets, do not stand for ours", () => {
+  const { handler, wait, text } = begin();
+  for (let ms = 0; ms < 2 * KEEP_ALIVE_MS; ms += 1_000) {
+    handler.onData(bytes(": ping\n\n"));
+    wait(1_000);
+  }
+  expect(text()).toBe(": keep-alive\n\n".repeat(2));
+});
+
+test.each([
+  '{"error":{"message":"worker at http://192.0.2.1:8081 lost internal"}}',
+  '{"model":"internal","error":"out of memory"}',
+])("a failure under the status of a success is nobody's answer: %s", (answer) => {
+  const { exchange, handler, text, aborts } = begin("application/json", PLAIN);
+  handler.onData(bytes(answer));
+  expect([aborts(), exchange.end?.outcome, exchange.end?.usage]).toEqual([1, "truncated", null]);
+  expect(text()).not.toMatch(/192\.0\.2\.1|internal|memory/);
+});
+
+test.each(["null", "false"])("an error that says %s is none", (value) => {
+  const { exchange, handler } = begin("application/json", PLAIN);
+  handler.onData(bytes(`{"error":${value},"choices":[]}`));
+  handler.onEnd();
+  expect(exchange.end?.outcome).toBe("complete");
+});
+
+describe("a client that leaves a plain answer before its end, where the usage is", () => {
+  const leftAfter = (answer: string) => {
+    const { exchange, handler } = begin("application/json", PLAIN);
+    handler.onData(bytes(answer));
+    exchange.cancel();
+    return exchange.end?.usage;
+  };
+
+  test("pays for what it has read of an embedding", () => {
+    expect(leftAfter('{"object":"list","data":[{"embedding":[0.1,0.2')).toEqual({
+      prompt_tokens: 0,
+      completion_tokens: 0,
+      source: "counted",
+    });
+  });
+
+  test("pays for the text that it has read", () => {
+    const usage = leftAfter(`{"id":"x","choices":[{"message":{"content":"${"word ".repeat(100)}`);
+    expect(usage?.source).toBe("counted");
+    expect(usage?.completion_tokens).toBeGreaterThan(50);
+  });
+
+  test("pays what the engine says, once it has said it", () => {
+    const answer = '{"choices":[{"message":{"content":"a"}}],"usage":{"prompt_tokens":7,"completion_tokens":1},';
+    expect(leftAfter(answer)).toEqual({ prompt_tokens: 7, completion_tokens: 1, source: "engine" });
+  });
+
+  test("pays nothing where the answer had not begun", () => {
+    expect(leftAfter('{"id":"x","object":"chat.completion",')).toBeNull();
+  });
+});
+
+test("a reader that takes nothing for a minute gives the engine's slot back, and one that is slow does not", () => {
+  const { exchange, handler, wait, aborts } = begin("application/json", PLAIN);
+  handler.onData(bytes('{"data":["'));
+  const more = bytes("x".repeat(64 * 1024));
+  while (handler.onData(more));
+  // What was under way.
+  handler.onData(more);
+  for (let ms = 0; ms < 2 * STANDSTILL_MS; ms += 1_000) {
+    wait(1_000);
+    exchange.drained(1 + ms / 1_000);
+  }
+  expect([aborts(), exchange.end]).toEqual([0, null]);
+  for (let ms = 0; ms <= STANDSTILL_MS; ms += 1_000) wait(1_000);
+  expect([aborts(), exchange.end?.outcome, exchange.end?.usage?.source]).toEqual([1, "failed", "counted"]);
 });

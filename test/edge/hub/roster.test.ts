@@ -42,6 +42,11 @@ describe("the roster", () => {
     expect(choose([bare], BACKEND, NOW, 0)).toBe(bare);
   });
 
+  test("asks the backend over a full socket, too: one key's exchanges must not keep another from being known", () => {
+    const full = candidate({ isFull: true });
+    expect(choose([full], BACKEND, NOW, 0)).toBe(full);
+  });
+
   test("takes the least loaded for its size", () => {
     const small = candidate({ slots: 2, load: () => 1 });
     const large = candidate({ slots: 16, load: () => 4 });

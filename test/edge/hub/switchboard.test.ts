@@ -195,6 +195,23 @@ describe("an END that comes so late that its exchange is opened once more", () =
   );
 });
 
+test("one that no connector serves does not keep those waiting for whom there is room again", () => {
+  const socket = new Socket(board, NOW).hello(NOW);
+  const running: Exchange[] = [];
+  const open = (exchange: string, target = MODEL) =>
+    board.open({ ...ORDER, exchange, target }, new Spool(), newReader(), NOW);
+  while (!socket.link.isFull) {
+    const exchange = open(`r${running.length}`);
+    socket.accepts(exchange.channel, NOW);
+    running.push(exchange);
+  }
+  const nobodys = open("nobody's", "another model");
+  const next = open("next");
+  expect([nobodys.state, next.state]).toEqual(["waiting", "waiting"]);
+  for (const exchange of running) board.cancel(exchange);
+  expect([nobodys.state, next.state]).toEqual(["waiting", "opened"]);
+});
+
 describe("a plain answer that breaks off behind its head", () => {
   const LATE = { outcome: "failed", failure: { code: "upstream_timeout" } } as const;
   const CUT = { outcome: "truncated" } as const;
@@ -217,14 +234,25 @@ describe("a plain answer that breaks off behind its head", () => {
     expect([reader.failures, resumed.failures]).toMatchObject([[{ code }], [{ code }]]);
   });
 
+  const STREAM = { ...ORDER, dialect: { model: MODEL, stream: true, usage: false } };
+
   test("of a stream is never a status, whatever was read of it", () => {
     const reader = newReader();
-    const order = { ...ORDER, dialect: { model: MODEL, stream: true, usage: false } };
-    const exchange = board.open(order, new Spool(), reader, NOW);
+    const exchange = board.open(STREAM, new Spool(), reader, NOW);
     const socket = new Socket(board, NOW).hello(NOW);
-    socket.says(NOW, acceptFrame(exchange.channel), socket.head(exchange.channel));
+    socket.says(NOW, acceptFrame(exchange.channel), socket.head(exchange.channel, "text/event-stream"));
     socket.says(NOW, socket.end(exchange.channel, 0, { outcome: "cancelled" }));
     expect(reader.failures).toMatchObject([{ code: "stream_interrupted" }]);
+  });
+
+  test.each([0, 20])("is told as one although a stream was asked for, with %i bytes of it", (bytes) => {
+    const reader = newReader();
+    const exchange = board.open(STREAM, new Spool(), reader, NOW);
+    const socket = new Socket(board, NOW).hello(NOW);
+    const { channel } = exchange;
+    socket.says(NOW, acceptFrame(channel), socket.head(channel), socket.data(channel, bytes));
+    socket.says(NOW, socket.end(channel, bytes, LATE));
+    expect(reader.failures).toMatchObject([{ code: "upstream_timeout" }]);
   });
 });
 

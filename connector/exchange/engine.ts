@@ -1,0 +1,26 @@
+import type { Failure } from "../../shared/errors.ts";
+import type { HeaderPairs } from "../../shared/headers.ts";
+
+/** An engine or the backend, as connector/upstream offers them. */
+export interface Engine {
+  serve(
+    request: {
+      readonly method: string;
+      readonly path: string;
+      readonly headers: HeaderPairs;
+      readonly body: Uint8Array;
+      readonly tier: string;
+      readonly tenant: string;
+      readonly deadline: number;
+    },
+    handler: {
+      onStart(upstream: string, attempt: number): void;
+      headers(): HeaderPairs | undefined;
+      onLost(reason: string, upstream: string): void;
+      onHead(status: number, headers: HeaderPairs): void;
+      onData(chunk: Uint8Array): boolean;
+      onEnd(): void;
+      onFailure(failure: Failure): void;
+    },
+  ): { abort(): void; resume(): void };
+}
