@@ -1,7 +1,7 @@
 // The programs as a person starts and stops them.
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
+import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -36,6 +36,27 @@ function run(program: string, args: string[], env: Record<string, string> = {}) 
   return { child, said, exited };
 }
 
+/** Asks for a long answer that comes whole, and closes the connection in order (FIN) once the question was let in. */
+async function askAndLeave(url: string): Promise<void> {
+  const authorization = "Bearer hc-sk-demo-premium";
+  const remaining = async () => {
+    const usage = (await (await fetch(`${url}/v1/usage`, { headers: { authorization } })).json()) as {
+      limits: { tokens_per_day: { remaining: number } };
+    };
+    return usage.limits.tokens_per_day.remaining;
+  };
+  const before = await remaining();
+  const messages = [{ role: "user", content: "Hello!" }];
+  // 12 s of a simulated engine, which nobody waits for.
+  const body = JSON.stringify({ model: "heartcode-default", max_tokens: 500, messages });
+  const head = ["POST /v1/chat/completions HTTP/1.1", "host: x", `authorization: ${authorization}`];
+  const type = ["content-type: application/json", `content-length: ${body.length}`];
+  const socket = connect(Number(new URL(url).port), "127.0.0.1");
+  socket.write(`${[...head, ...type].join("\r\n")}\r\n\r\n${body}`);
+  await until(async () => (await remaining()) < before);
+  socket.destroySoon();
+}
+
 /** Command lines of all processes that mention `text`. */
 async function processesWith(text: string): Promise<string[]> {
   const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid);
@@ -58,6 +79,10 @@ describe("npm start", () => {
       }),
     });
     expect(answer.status).toBe(200);
+
+    // As curl and SDKs leave while nothing has come.
+    await askAndLeave(url);
+    await until(async () => (await readFile(join(directory, "edge.log"), "utf8")).includes('"outcome":"cancelled"'));
     expect(await processesWith(directory)).not.toEqual([]);
     child.kill("SIGINT");
     expect(await exited).toBe(0);
@@ -137,7 +162,7 @@ describe("a connector", () => {
   const ask = (tokens: number, stream = true) =>
     fetch(`${stack().url}/v1/chat/completions`, {
       method: "POST",
-      headers: { authorization: "Bearer hc-sk-demo-admin", "content-type": "application/json" },
+      headers: { authorization: "Bearer hc-sk-demo-premium", "content-type": "application/json" },
       body: JSON.stringify({
         model: "heartcode-default",
         stream,
