@@ -71,10 +71,11 @@ export const FIELDS: Readonly<Record<string, Field>> = {
   },
   timeouts: {
     expected: "how long an upstream may take",
-    write: "timeouts: { connect_ms: 2000, first_byte_s: 120, idle_s: 60, total_s: 600 }",
+    write: "timeouts: { connect_ms: 2000, first_byte_s: 120, whole_s: 600, idle_s: 60, total_s: 600 }",
   },
   "timeouts.connect_ms": { expected: "milliseconds, from 1 to 60000", write: "connect_ms: 2000" },
   "timeouts.first_byte_s": { expected: "seconds, above 0 and at most 3600", write: "first_byte_s: 120" },
+  "timeouts.whole_s": { expected: "seconds, above 0 and at most 86400", write: "whole_s: 600" },
   "timeouts.idle_s": { expected: "seconds, above 0 and at most 3600", write: "idle_s: 60" },
   "timeouts.total_s": { expected: "seconds, above 0 and at most 86400", write: "total_s: 600" },
   queue: { expected: "how many requests may wait", write: "queue: { size: 64 }" },

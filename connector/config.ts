@@ -98,6 +98,7 @@ const File = z.strictObject({
     .strictObject({
       connect_ms: number(z.number().int().min(1).max(60_000)).default(2_000),
       first_byte_s: seconds(3_600).default(120),
+      whole_s: seconds(86_400).optional(),
       idle_s: seconds(3_600).default(60),
       total_s: seconds(86_400).default(600),
     })
@@ -246,6 +247,7 @@ function configOf({ edge, backend, pools, timeouts, queue, drain_s, tracing, met
     timeouts: {
       connectMs: timeouts.connect_ms,
       firstByteMs: timeouts.first_byte_s * 1000,
+      wholeMs: (timeouts.whole_s ?? timeouts.total_s) * 1000,
       idleMs: timeouts.idle_s * 1000,
       totalMs: timeouts.total_s * 1000,
     },

@@ -12,6 +12,7 @@ export interface Engine {
       readonly tier: string;
       readonly tenant: string;
       readonly deadline: number;
+      readonly isPlain: boolean;
     },
     handler: {
       onStart(upstream: string, attempt: number): void;

@@ -95,6 +95,7 @@ export class Serving implements Service, Observed {
         tier: open.tier,
         tenant: open.tenant,
         deadline: this.openedAt + open.deadline_ms,
+        isPlain: open.dialect?.stream === false,
       },
       {
         onStart: (upstream) => this.#onStart(upstream),

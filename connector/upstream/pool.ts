@@ -8,7 +8,7 @@ import { Affinity, type PrefixOf } from "./affinity.ts";
 import { Balancer } from "./balancer.ts";
 import { RetryBudget } from "./budget.ts";
 import { Line } from "./line.ts";
-import type { Clock, Log, Running, Timeouts, UpstreamHandler, UpstreamRequest } from "./request.ts";
+import type { AttemptTimeouts, Clock, Log, Running, Timeouts, UpstreamHandler, UpstreamRequest } from "./request.ts";
 import { codeOf, type Loss, mayRetry } from "./retry.ts";
 import { Run, type RunHost } from "./run.ts";
 import { Origin } from "./send.ts";
@@ -150,6 +150,12 @@ export class Pool {
     await this.close();
   }
 
+  /** llama.cpp sends the head of a plain answer when all of it is written, however long that is; embeddings are never long. */
+  #timeoutsOf({ isPlain }: UpstreamRequest): AttemptTimeouts {
+    const { timeouts } = this.#deps;
+    return isPlain && this.config.kind === "chat" ? { ...timeouts, firstByteMs: timeouts.wholeMs } : timeouts;
+  }
+
   get #slots(): number {
     return this.#watch.usable * this.config.slots;
   }
@@ -212,7 +218,7 @@ export class Pool {
       send: (index, request, handler) => {
         const origin = this.#origins[index];
         if (origin === undefined) throw new RangeError(`no upstream ${index}`);
-        return origin.send(request, handler);
+        return origin.send(request, handler, this.#timeoutsOf(request));
       },
       released: (index, since, how) => {
         this.#line.freed(how === "lost" ? null : this.#deps.now() - since);

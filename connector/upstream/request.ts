@@ -11,6 +11,8 @@ export interface UpstreamRequest {
   readonly tenant: string;
   /** Absolute, by the pool's clock, ms. */
   readonly deadline: number;
+  /** No stream is asked for. */
+  readonly isPlain?: boolean;
 }
 
 /** Hears of one request. Anything here may be called before `serve` has returned, and nothing after `abort`. */
@@ -55,8 +57,13 @@ export interface Timeouts {
   readonly connectMs: number;
   /** From the request to the first byte of the answer. */
   readonly firstByteMs: number;
+  /** The same for an answer that an engine writes to its end before it says anything. */
+  readonly wholeMs: number;
   /** Between two reads of the answer. */
   readonly idleMs: number;
   /** The whole request: queue, attempts, answer. */
   readonly totalMs: number;
 }
+
+/** Those of one attempt. */
+export type AttemptTimeouts = Pick<Timeouts, "connectMs" | "firstByteMs" | "idleMs">;

@@ -2,7 +2,7 @@
 // attempt ended is told, what that means is another file's business.
 import { Client, type Dispatcher, Pool as Sockets } from "undici";
 import type { HeaderPairs } from "../../shared/headers.ts";
-import type { Clock, Timeouts, Timer } from "./request.ts";
+import type { AttemptTimeouts, Clock, Timer } from "./request.ts";
 
 /**
  * An idle connection is used again for so long. llama.cpp, uvicorn and Node close theirs after 5 s; a shorter hint by the
@@ -65,7 +65,7 @@ class Line extends Client {
 
 export class Sending implements Dispatcher.DispatchHandler {
   readonly #handler: SendHandler;
-  readonly #timeouts: Omit<Timeouts, "totalMs">;
+  readonly #timeouts: AttemptTimeouts;
   readonly #clock: Clock;
   #phase: "connecting" | "waiting" | "beginning" | "streaming" | "over" = "connecting";
   /** When the last thing happened that a timeout counts from. */
@@ -80,7 +80,7 @@ export class Sending implements Dispatcher.DispatchHandler {
   #isPaused = false;
   #controller: Dispatcher.DispatchController | null = null;
 
-  constructor(handler: SendHandler, timeouts: Omit<Timeouts, "totalMs">, clock: Clock) {
+  constructor(handler: SendHandler, timeouts: AttemptTimeouts, clock: Clock) {
     this.#handler = handler;
     this.#timeouts = timeouts;
     this.#clock = clock;
@@ -216,10 +216,10 @@ export class Sending implements Dispatcher.DispatchHandler {
 /** The connections to one server. */
 export class Origin {
   readonly #sockets: Sockets;
-  readonly #timeouts: Omit<Timeouts, "totalMs">;
+  readonly #timeouts: AttemptTimeouts;
   readonly #clock: Clock;
 
-  constructor(url: string, timeouts: Omit<Timeouts, "totalMs">, clock: Clock) {
+  constructor(url: string, timeouts: AttemptTimeouts, clock: Clock) {
     this.#timeouts = timeouts;
     this.#clock = clock;
     this.#sockets = new Sockets(url, {
@@ -238,7 +238,7 @@ export class Origin {
     });
   }
 
-  send(outgoing: Outgoing, handler: SendHandler, timeouts: Omit<Timeouts, "totalMs"> = this.#timeouts): Sending {
+  send(outgoing: Outgoing, handler: SendHandler, timeouts: AttemptTimeouts = this.#timeouts): Sending {
     const { method, path, headers, body } = outgoing;
     const sending = new Sending(handler, timeouts, this.#clock);
     // A dispatch may read from an idle socket, which the parser forbids while it is in a callback.

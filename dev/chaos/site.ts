@@ -21,7 +21,7 @@ const EDGE = {
 };
 /** Engines that hang are given up soon, or every fault of that kind would take two minutes. */
 const DRAIN_MS = 20_000;
-const CONFIG = `timeouts: { first_byte_s: 10, idle_s: 10 }\ndrain_s: ${DRAIN_MS / 1_000}\n`;
+const CONFIG = `timeouts: { first_byte_s: 10, whole_s: 10, idle_s: 10 }\ndrain_s: ${DRAIN_MS / 1_000}\n`;
 const DRAIN_WITHIN_MS = 30_000;
 const PACE = { tokensPerSecond: 150, slots: 32 };
 /** An engine that has failed may be left alone for so long. */

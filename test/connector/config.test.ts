@@ -79,7 +79,7 @@ describe("a configuration", () => {
         healthPath: "/api/v1/health",
       },
       pools: [{ model: "m", kind: "chat", upstreams: ["http://h:1"], slots: 4, queue: 64, ...CHAT }],
-      timeouts: { connectMs: 2_000, firstByteMs: 120_000, idleMs: 60_000, totalMs: 600_000 },
+      timeouts: { connectMs: 2_000, firstByteMs: 120_000, wholeMs: 600_000, idleMs: 60_000, totalMs: 600_000 },
       drainS: 30,
       tracing: undefined,
       metrics: undefined,
@@ -89,7 +89,7 @@ describe("a configuration", () => {
   test("may set everything, numbers by variable too", () => {
     const text = `${EDGE}
 pools: [{ model: m, kind: embedding, upstreams: [http://h], fan_out: false }, { model: n, kind: chat, upstreams: [http://i], slots: "\${SLOTS}", affinity: "\${AFFINITY}" }]
-timeouts: { connect_ms: 5, first_byte_s: 0.5, idle_s: 2, total_s: 3 }
+timeouts: { connect_ms: 5, first_byte_s: 0.5, whole_s: 2.5, idle_s: 2, total_s: 3 }
 queue: { size: 0 }
 drain_s: 0
 tracing: { langfuse: { host: http://l, public_key: p, secret_key: s, content: "\${CONTENT}" }, otlp: { endpoint: "http://c:4318/v1/traces", headers: { X-Team: t, authorization: "Bearer " } }, sample: 0.25 }
@@ -100,7 +100,7 @@ metrics: { listen: "[::1]:0" }
       [8, 0, false, false],
       [7, 0, false, false],
     ]);
-    expect(config.timeouts).toEqual({ connectMs: 5, firstByteMs: 500, idleMs: 2_000, totalMs: 3_000 });
+    expect(config.timeouts).toEqual({ connectMs: 5, firstByteMs: 500, wholeMs: 2_500, idleMs: 2_000, totalMs: 3_000 });
     expect(config.drainS).toBe(0);
     expect(config.tracing).toEqual({
       sample: 0.25,

@@ -4,7 +4,7 @@ import { Engines } from "../../connector/engines.ts";
 import { Reader, TestEngine } from "./upstream/test-engine.ts";
 
 const POOL = { model: "m", kind: "chat", slots: 1, queue: 4, affinity: false, fanOut: false } as const;
-const TIMEOUTS = { connectMs: 1_000, firstByteMs: 1_000, idleMs: 1_000, totalMs: 10_000 };
+const TIMEOUTS = { connectMs: 1_000, firstByteMs: 1_000, wholeMs: 10_000, idleMs: 1_000, totalMs: 10_000 };
 const QUIET = { info: () => {}, warn: () => {}, error: () => {} };
 
 let engine: TestEngine;
@@ -21,7 +21,7 @@ test("a request whose body is whole only after a reload is served by what is the
   const reader = new Reader();
   const request = { method: "POST", path: "/v1/chat/completions", headers: [], body: new Uint8Array(0) };
   opened.serve(
-    { ...request, tier: "free", tenant: "t", deadline: Number.POSITIVE_INFINITY },
+    { ...request, tier: "free", tenant: "t", deadline: Number.POSITIVE_INFINITY, isPlain: false },
     { ...handlerOf(reader), headers: () => undefined },
   );
   void engine.next().then((call) => call.answer());

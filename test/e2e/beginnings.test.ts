@@ -11,7 +11,7 @@ const stack = useStack({
   fleet: ["--chat", "0x2", "--embed", "0x1", "--tokens-per-second", "500"],
   edge: { DEV_FAULTS: "1", HUB_SHARDS: "1" },
   // Longer than the other tests need.
-  config: "timeouts: { first_byte_s: 8, idle_s: 8 }\n",
+  config: "timeouts: { first_byte_s: 8, whole_s: 8, idle_s: 8 }\n",
 });
 const world = new World(stack);
 let engines: Engines;

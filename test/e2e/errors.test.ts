@@ -12,7 +12,7 @@ import { ADMIN_TOKEN, Engines, until, useStack } from "../support/stack.ts";
 const stack = useStack({
   fleet: ["--chat", "0x2", "--embed", "0x1", "--tokens-per-second", "200", "--first-token-ms", "0", "--context", "600"],
   slots: 1,
-  config: "queue: { size: 1 }\ntimeouts: { first_byte_s: 1, idle_s: 1 }",
+  config: "queue: { size: 1 }\ntimeouts: { first_byte_s: 1, whole_s: 1, idle_s: 1 }",
   edge: { HEARTCODE_BACKEND_TIMEOUT: "0.5" },
 });
 const ADMIN = "hc-sk-demo-admin";

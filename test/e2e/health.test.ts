@@ -10,7 +10,7 @@ const stack = useStack({
   // Half of the chat engines are the pool that is asked here.
   fleet: ["--chat", "0x8", "--embed", "0x1", "--tokens-per-second", "500", "--first-token-ms", "1", "--slots", "4"],
   edge: { AUTH_MODE: "master-key", MASTER_KEY: KEY },
-  config: `timeouts: { connect_ms: 1000, first_byte_s: 2, idle_s: 2, total_s: 30 }
+  config: `timeouts: { connect_ms: 1000, first_byte_s: 2, whole_s: 2, idle_s: 2, total_s: 30 }
 metrics: { listen: "127.0.0.1:${metricsPort}" }
 `,
 });

@@ -15,7 +15,7 @@ import { Engines, until, useStack } from "../support/stack.ts";
 
 const stack = useStack({
   fleet: ["--chat", "0x2", "--embed", "0x1", "--tokens-per-second", "0", "--first-token-ms", "0", "--context", "9000"],
-  config: "timeouts: { first_byte_s: 1, idle_s: 1 }",
+  config: "timeouts: { first_byte_s: 1, whole_s: 1, idle_s: 1 }",
   edge: { HEARTCODE_BACKEND_TIMEOUT: "0.5" },
 });
 const MESSAGES = [{ role: "user" as const, content: "hi" }];

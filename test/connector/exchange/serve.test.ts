@@ -33,8 +33,10 @@ function begin(type: string | null = "text/event-stream", changes: Partial<Open>
   let aborts = 0;
   let now = 0;
   let handler: Parameters<Engine["serve"]>[1] | undefined;
+  let request: Parameters<Engine["serve"]>[0] | undefined;
   const engine: Engine = {
-    serve: (_, given) => {
+    serve: (asked, given) => {
+      request = asked;
       handler = given;
       return {
         abort: () => {
@@ -55,7 +57,7 @@ function begin(type: string | null = "text/event-stream", changes: Partial<Open>
     serving.tick();
   };
   const text = () => new TextDecoder().decode(exchange.answerBytes(0, exchange.answer.end));
-  return { exchange, handler: handler!, text, wait, aborts: () => aborts };
+  return { exchange, request: request!, handler: handler!, text, wait, aborts: () => aborts };
 }
 
 describe("a stream", () => {
@@ -178,4 +180,16 @@ test("a reader that takes nothing for a minute gives the engine's slot back, and
   expect([aborts(), exchange.end]).toEqual([0, null]);
   for (let ms = 0; ms <= STANDSTILL_MS; ms += 1_000) wait(1_000);
   expect([aborts(), exchange.end?.outcome, exchange.end?.usage?.source]).toEqual([1, "failed", "counted"]);
+});
+
+test.each<[stream: boolean, isPlain: boolean]>([
+  [true, false],
+  [false, true],
+])("an engine of which a stream is asked (%s) is told whether the answer is plain (%s)", (stream, isPlain) => {
+  const { request } = begin(null, { dialect: { model: "public", stream, usage: false } });
+  expect(request.isPlain).toBe(isPlain);
+});
+
+test("the backend's answer is not a plain one of an engine", () => {
+  expect(begin(null, { target: "backend", dialect: null }).request.isPlain).toBe(false);
 });

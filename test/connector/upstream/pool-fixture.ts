@@ -5,7 +5,7 @@ import type { Running, UpstreamRequest } from "../../../connector/upstream/reque
 import { Reader, TestEngine } from "./test-engine.ts";
 import { VirtualClock } from "./virtual-clock.ts";
 
-export const TIMEOUTS = { connectMs: 2_000, firstByteMs: 120_000, idleMs: 60_000, totalMs: 600_000 };
+export const TIMEOUTS = { connectMs: 2_000, firstByteMs: 120_000, wholeMs: 600_000, idleMs: 60_000, totalMs: 600_000 };
 
 export interface Served {
   readonly reader: Reader;
