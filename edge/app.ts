@@ -19,7 +19,7 @@ import { isSame } from "./gate/secret.ts";
 import { SHIELD_WINDOW_MS, Shield } from "./gate/shield.ts";
 import { logDefect, logRequest, newRequestId } from "./log.ts";
 import { resumable } from "./resume/stream.ts";
-import { isAt, routeOf } from "./routes.ts";
+import { isAt, meantBy, routeOf } from "./routes.ts";
 import { readSettings, type Settings } from "./settings.ts";
 
 interface App {
@@ -107,7 +107,7 @@ export function createApp(): Hono<App> {
 
   app.notFound((c) => {
     const allowed = app.routes.filter((route) => isAt(route.path, c.req.path) && route.method !== "ALL");
-    if (allowed.length === 0) return fail(c, new Failure("not_found"));
+    if (allowed.length === 0) return fail(c, nothingAt(c.req.path));
     const response = fail(c, new Failure("method_not_allowed"));
     response.headers.set("allow", allowed.map((route) => route.method).join(", "));
     return response;
@@ -178,6 +178,13 @@ export function createApp(): Hono<App> {
   }
 
   return app;
+}
+
+function nothingAt(path: string): Failure {
+  const meant = meantBy(path);
+  if (meant === null) return new Failure("not_found");
+  const message = `There is nothing at this address; \`${meant}\` is one. The base URL ends in /v1, without a slash behind it.`;
+  return new Failure("not_found", { message });
 }
 
 /** @throws HubFailure where a hub's answer is one. */

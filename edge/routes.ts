@@ -24,3 +24,13 @@ export function isAt(route: string, path: string): boolean {
     wanted.every((step, i) => step === steps[i] || (step.startsWith(":") && steps[i] !== ""))
   );
 }
+
+/** The address that was meant where only the base URL is wrong: no `/v1`, two of them, a slash too many. Null: nobody can tell. */
+export function meantBy(path: string): string | null {
+  const bare = path
+    .replace(/\/+/g, "/")
+    .replace(/(?<=.)\/$/, "")
+    .replace(/^(?:\/v1)*/, "");
+  const route = ROUTES.find((row) => isAt(row, `/v1${bare}`));
+  return route?.replace(":id", "{id}") ?? null;
+}

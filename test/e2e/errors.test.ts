@@ -203,6 +203,17 @@ describe("what is asked", () => {
     await isRow(await ask(ADMIN, {}, "/v1/images/generations"), "not_found");
   });
 
+  test.each([
+    ["/chat/completions", "/v1/chat/completions"],
+    ["/v1/v1/chat/completions", "/v1/chat/completions"],
+    ["/v1//chat/completions", "/v1/chat/completions"],
+    ["/v1/embeddings/", "/v1/embeddings"],
+    ["/models", "/v1/models"],
+  ])("not_found: %s names %s, which was meant", async (path, meant) => {
+    const told = await isRow(await ask(ADMIN, {}, path), "not_found");
+    expect(told.message).toContain(`\`${meant}\``);
+  });
+
   test("method_not_allowed: the wrong method", async () => {
     const answer = await fetch(`${stack().url}/v1/chat/completions`);
     expect(answer.headers.get("allow")).toBe("POST");

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { NO_ROUTE, ROUTES, routeOf } from "../../edge/routes.ts";
+import { meantBy, NO_ROUTE, ROUTES, routeOf } from "../../edge/routes.ts";
 import { ENDPOINTS } from "../../shared/openai.ts";
 
 test("every address of the router has its name in the log", () => {
@@ -18,3 +18,20 @@ test.each([
   ["/v1/chat/completions/", NO_ROUTE],
   ["/", NO_ROUTE],
 ])("%s is %s", (path, route) => expect(routeOf(path)).toBe(route));
+
+test.each([
+  ["/chat/completions", "/v1/chat/completions"],
+  ["/v1/v1/chat/completions", "/v1/chat/completions"],
+  ["//v1/embeddings", "/v1/embeddings"],
+  ["/v1//completions", "/v1/completions"],
+  ["/v1/models/", "/v1/models"],
+  ["/models/hc-sk-written-into-a-path", "/v1/models/{id}"],
+  ["/usage", "/v1/usage"],
+  ["/", null],
+  ["/v1", null],
+  ["/v1/", null],
+  ["/health/", null],
+  ["/v1/admin/status", null],
+  ["/v1beta/models", null],
+  ["/v1/images/generations", null],
+])("by %s is meant %s", (path, meant) => expect(meantBy(path)).toBe(meant));
