@@ -64,7 +64,7 @@ export const ADVICE: Readonly<Record<ErrorCode, Advice>> = {
       "Wait for `retry-after-ms`, which is exact: the same request fits then. The SDKs do so by themselves. `GET /v1/usage` shows how the key stands.",
     operator: "The limits of a tier are the setting `TIERS`; the backend may give an account its own.",
     variants: [
-      "An address that brings 20 unknown keys within a minute waits out that minute; keys that are good are let through.",
+      "An address that brings 20 unknown keys within a minute waits out that minute. Keys that this instance of the edge (an isolate; Cloudflare runs many) has let in before pass meanwhile; one that it has not seen yet waits, too, even if it is good.",
     ],
   },
   daily_token_limit_exceeded: {
@@ -92,7 +92,8 @@ export const ADVICE: Readonly<Record<ErrorCode, Advice>> = {
   },
   not_found: {
     cause: "There is nothing at this address.",
-    consumer: "Compare the base URL: it ends in `/v1`, without a slash behind it.",
+    consumer:
+      "Compare the base URL: it ends in `/v1`, without a slash behind it. Where nothing else is wrong, the message names the address that was meant.",
     operator: "Nothing to do.",
   },
   method_not_allowed: {
