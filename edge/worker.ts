@@ -4,6 +4,7 @@ import { Failure } from "../shared/errors.ts";
 import type { AccountAnswer, Credentials, UsageAnswer } from "../shared/hop.ts";
 import { hubOf } from "./api/hubs.ts";
 import { createApp } from "./app.ts";
+import { shared } from "./cors.ts";
 import type { Env } from "./env.ts";
 import { Gate } from "./gate/gate.ts";
 import { Store } from "./gate/store.ts";
@@ -81,5 +82,8 @@ export class Control extends WorkerEntrypoint<Env> {
 }
 
 export default {
-  fetch: (request, env, context) => leaving.refusal(request) ?? app.fetch(request, env, context),
+  fetch: (request, env, context) => {
+    const answer = () => leaving.refusal(request) ?? app.fetch(request, env, context);
+    return request.headers.has("origin") ? shared(request, answer) : answer();
+  },
 } satisfies ExportedHandler<Env>;

@@ -3,6 +3,7 @@
 import { randomUUID } from "node:crypto";
 import { type IncomingMessage, request, type ServerResponse } from "node:http";
 import { INTAKE_CAPS } from "../../edge/api/intake.ts";
+import { sharedAt } from "../../edge/cors.ts";
 import { errorBody, errorHead } from "../../shared/errors.ts";
 import { HOP_HEADERS, type Hop, headersFor, lengthOf } from "./front-headers.ts";
 
@@ -25,7 +26,9 @@ export function refuseBody(incoming: IncomingMessage, response: ServerResponse):
   const { status, headers } = errorHead(failure);
   const text = JSON.stringify(errorBody(failure));
   const id = `req_${randomUUID().replaceAll("-", "")}`;
-  response.writeHead(status, { ...headers, "content-type": "application/json", "x-request-id": id });
+  const { headers: asked, url = "" } = incoming;
+  const open = asked.origin === undefined ? {} : sharedAt(url);
+  response.writeHead(status, { ...headers, ...open, "content-type": "application/json", "x-request-id": id });
   response.end(text);
   readAway(incoming);
 }

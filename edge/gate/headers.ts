@@ -2,7 +2,7 @@
 // day, and the texts of denials. Pure.
 import type { PublicFailure } from "../../shared/errors.ts";
 import type { HeaderPairs } from "../../shared/headers.ts";
-import type { Denial, Standing } from "./ledger.ts";
+import type { Allowance, Denial, Standing } from "./ledger.ts";
 
 export function limitHeaders({ requests, tokens, day }: Standing): HeaderPairs {
   return [
@@ -17,6 +17,14 @@ export function limitHeaders({ requests, tokens, day }: Standing): HeaderPairs {
     ["x-ratelimit-reset-tokens-day", duration(day.resetMs)],
   ];
 }
+
+const NOTHING: Allowance = { limit: 0, remaining: 0, resetMs: 0 };
+/** Their names. */
+export const LIMIT_HEADERS: readonly string[] = limitHeaders({
+  requests: NOTHING,
+  tokens: NOTHING,
+  day: NOTHING,
+}).map(([name]) => name);
 
 /** Go's form of a duration, as OpenAI sends it: `6ms`, `1.78s`, `1m30s`, `6m0s`, `23h59m59s`. */
 export function duration(ms: number): string {

@@ -68,10 +68,11 @@ describe("SIGTERM", () => {
     const { edge } = stack().parts;
     const from = performance.now();
     edge.kill("SIGTERM");
+    const origin = "https://app.example";
     const late = () =>
       fetch(`${stack().url}/v1/chat/completions`, {
         method: "POST",
-        headers: { authorization: "Bearer hc-sk-demo-admin", "content-type": "application/json" },
+        headers: { authorization: "Bearer hc-sk-demo-admin", "content-type": "application/json", origin },
         body: JSON.stringify(chat(5)),
       });
     await until(async () => (await late()).status === 503);
@@ -79,6 +80,11 @@ describe("SIGTERM", () => {
     expect(refused.headers.get("retry-after")).toBe("1");
     expect(refused.headers.get("x-request-id")).toMatch(/^req_/);
     expect(await refused.json()).toMatchObject({ error: { code: "model_unavailable" } });
+    // A page, too, learns that it is to come again.
+    expect(refused.headers.get("access-control-allow-origin")).toBe("*");
+    const headers = { origin, "access-control-request-method": "POST" };
+    const preflight = await fetch(`${stack().url}/v1/chat/completions`, { method: "OPTIONS", headers });
+    expect(preflight.status).toBe(204);
     expect((await fetch(`${stack().url}/health/ready`)).status).toBe(503);
     expect((await fetch(`${stack().url}/health`)).status).toBe(200);
     expect(await Promise.all(streams)).toEqual(Array(20).fill("length"));

@@ -68,6 +68,14 @@ describe("the token", () => {
     expect(await dial(edge(), await tokenFor(edge(), claims(), key))).toMatch(answer);
   });
 
+  test("opens a socket also where the upgrade names an origin", async () => {
+    const socket = await dial(edge(), await tokenFor(edge()), undefined, { origin: "https://app.example" });
+    if (typeof socket === "string") throw new Error(socket);
+    open.push(socket);
+    socket.say(hello());
+    await socket.hear(FrameType.WELCOME);
+  });
+
   test("is refused if somebody else signed it", async () => {
     const { privateKey } = await generateKeyPair("EdDSA", { crv: "Ed25519" });
     expect(await dial(edge(), await tokenFor(edge(), {}, privateKey))).toMatch(/^401 the token is not valid/);

@@ -89,9 +89,10 @@ export async function dial(
   edge: TestEdge,
   token: string | null,
   subprotocol = SUBPROTOCOL,
+  more: Readonly<Record<string, string>> = {},
 ): Promise<HandSocket | string> {
   const socket = new WebSocket(`ws://127.0.0.1:${edge.port}/uplink`, subprotocol, {
-    headers: token === null ? {} : { authorization: `Bearer ${token}` },
+    headers: token === null ? more : { ...more, authorization: `Bearer ${token}` },
     perMessageDeflate: false,
   });
   const hand = new HandSocket(socket);

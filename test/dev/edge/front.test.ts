@@ -202,6 +202,21 @@ describe("bodies", () => {
     await until(() => client.text().endsWith("ok"));
   });
 
+  test("that say themselves that they are too large are refused so that a page can read it, and only a page's of the API", async () => {
+    const head = (path: string, more: string) =>
+      `POST ${path} HTTP/1.1\r\nHost: h\r\n${more}Content-Length: 9000000\r\n\r\n`;
+    const refusal = async (path: string, more: string) => {
+      const client = raw(head(path, more));
+      await until(() => client.text().includes('"code":"request_too_large"'));
+      client.socket.destroy();
+      return client.text().toLowerCase();
+    };
+    const origin = "Origin: https://app.example\r\n";
+    expect(await refusal("/v1/embeddings", origin)).toContain("access-control-allow-origin: *");
+    expect(await refusal("/v1/embeddings", "")).not.toContain("access-control-");
+    expect(await refusal("/admin/keys/purge", origin)).not.toContain("access-control-");
+  });
+
   test("in chunks that grow too large are refused in the Worker's words, and cut where they never end", async () => {
     let got = 0;
     let gone = false;
