@@ -12,6 +12,7 @@ export interface Engine {
       readonly tier: string;
       readonly tenant: string;
       readonly deadline: number;
+      /** No stream is asked for: the engine may say nothing before all of it is written. */
       readonly isPlain: boolean;
     },
     handler: {

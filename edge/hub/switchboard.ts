@@ -284,7 +284,7 @@ export class Switchboard {
     link?.credit();
     link?.flush();
     // What it had granted is free for the first that waits for it, and not for a connector.
-    for (const next of [...this.#waiting]) {
+    for (const next of link === null ? [] : [...this.#waiting]) {
       this.#dispatch(next, this.#now);
       if (!this.#waiting.has(next)) break;
     }
