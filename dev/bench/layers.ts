@@ -38,6 +38,8 @@ interface Layer {
   readonly name: string;
   readonly target: Target;
   readonly question: Question;
+  /** What the others are measured by. */
+  readonly isYardstick?: boolean;
   /** ns of CPU so far, of the edge and of the connector. */
   readonly edge?: () => number | null;
   readonly connector?: () => number | null;
@@ -149,7 +151,7 @@ async function sshLayer(engines: EnginePorts, signal: AbortSignal): Promise<Laye
   }
   await providePrivilegeDirectory();
   const road = await startSshRoad(crew, programs, engines, join(directory, "ssh"), signal);
-  return [{ name: "nginx + ssh -R", target: road.chat, question: smallChat() }];
+  return [{ name: "nginx + ssh -R", target: road.chat, question: smallChat(), isYardstick: true }];
 }
 
 function since(before: number | null, now: (() => number | null) | undefined): number | null {
@@ -162,8 +164,7 @@ function print(found: ReadonlyMap<Layer, readonly Spent[]>, generator: string): 
   console.log(`\nsmall chat answers, ${connections} at once, ${rounds} x ${seconds} s each, load by ${generator}`);
   console.log(`CPU in ms a request\n`);
   const rates = new Map([...found].map(([layer, all]) => [layer, pool(all.map(({ slice }) => slice))]));
-  const last = [...rates].at(-1);
-  const ssh = last !== undefined && last[0].edge === undefined ? last[1].rate : null;
+  const yardstick = [...rates].find(([layer]) => layer.isYardstick)?.[1].rate ?? null;
   console.log(`${"".padEnd(46)}requests/s  /nginx+ssh   edge  connector`);
   for (const [layer, all] of found) {
     const { rate, completed, failures } = rates.get(layer)!;
@@ -172,7 +173,7 @@ function print(found: ReadonlyMap<Layer, readonly Spent[]>, generator: string): 
       if (completed === 0 || spent.some((ns) => ns === null)) return "-";
       return (spent.reduce<number>((sum, ns) => sum + (ns ?? 0), 0) / completed / 1e6).toFixed(3);
     };
-    const ratio = ssh === null ? "-" : `${(rate / ssh).toFixed(2)}x`;
+    const ratio = yardstick === null ? "-" : `${(rate / yardstick).toFixed(2)}x`;
     const failed = countFailures(failures);
     console.log(
       `${layer.name.padEnd(46)}${rate.toFixed(0).padStart(10)}  ${ratio.padStart(10)}  ${ms((spent) => spent.edgeNs).padStart(5)}  ` +

@@ -81,6 +81,8 @@ export async function startProductRoad(
     name: "connector",
     command: process.execPath,
     args: [CONNECTOR, "run", "--config", configFile, ...args],
+    // For the same reason.
+    isSilent: true,
     ipc: true,
   });
   await connector.ready(CONNECTOR_READY_MS);
