@@ -1,5 +1,5 @@
 // What a configuration means, in words: for `validate`. No I/O.
-import { findModel, PUBLIC_MODELS } from "../shared/openai.ts";
+import { findModel, INTERNAL_MODELS, PUBLIC_MODELS } from "../shared/openai.ts";
 import type { Config } from "./config.ts";
 
 /** @returns lines, or what is wrong with `model`. */
@@ -37,6 +37,8 @@ function route({ pools }: Config, name: string): string[] | string {
     ...upstreams.map((url) => `  ${url}, ${slots} at once`),
     `${upstreams.length * slots} run at once, ${queue} more may wait`,
     ...(known?.ageRestricted === true ? ["for age-verified accounts only"] : []),
-    ...(known === undefined ? ["a pool's own name: clients may use it only with AUTH_MODE=master-key"] : []),
+    ...(known === undefined && INTERNAL_MODELS.includes(internal)
+      ? ["a pool's own name: clients may use it only with AUTH_MODE=master-key"]
+      : []),
   ];
 }

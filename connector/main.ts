@@ -2,6 +2,7 @@
 import { Command, Option } from "commander";
 import type { Level } from "pino";
 import { type Config, ConfigError, loadConfig } from "./config.ts";
+import { strayPools } from "./config-doubts.ts";
 import { tellConfig } from "./config-told.ts";
 import { AGENT, Connector } from "./connector.ts";
 import { diagnose } from "./diagnose.ts";
@@ -79,7 +80,9 @@ command("validate", "checks a configuration and says what it means; dials nothin
   .addOption(config)
   .option("--model <name>", "which upstreams a request for this model would reach")
   .action(async (options: { config: string; model?: string }) => {
-    const told = tellConfig(options.config, await load(options.config), options.model);
+    const settings = await load(options.config);
+    const told = tellConfig(options.config, settings, options.model);
+    for (const { doubt } of strayPools(settings)) console.error(`warning: ${doubt}`);
     if (typeof told === "string") fail(EXIT.failed, told);
     for (const line of told) console.log(line);
   });
@@ -208,14 +211,21 @@ async function run(options: { config: string; logLevel: Level }): Promise<void> 
   process.on("SIGHUP", () => void reload(options.config, connector, log));
   // A parent that dies takes its connector with it.
   if (process.send !== undefined) process.on("disconnect", () => void connector.stop().then(() => leave(EXIT.ok)));
+  tellStrays(settings, log);
   connector.start();
+}
+
+function tellStrays(settings: Config, log: Instruments["log"]): void {
+  for (const { model, doubt } of strayPools(settings)) log.warn({ pool: model }, doubt);
 }
 
 /** A configuration that is not valid changes nothing. */
 async function reload(file: string, connector: Connector, log: Instruments["log"]): Promise<void> {
   try {
-    const later = await connector.reload(await loadConfig(file, process.env));
+    const settings = await loadConfig(file, process.env);
+    const later = await connector.reload(settings);
     log.info({ config: file }, "the configuration is reloaded");
+    tellStrays(settings, log);
     if (later.length > 0) log.warn({ later }, "some of it takes effect at the next start only");
   } catch (error) {
     if (!(error instanceof ConfigError || error instanceof KeyFileError)) throw error;

@@ -116,7 +116,7 @@ const PURE = [
   /^edge\/gate\/(?!gate|store|key|secret)\w+\.ts$/,
   /^edge\/api\/(agree|client-address|members|scan|schema)\.ts$/,
   /^connector\/uplink\/(session|backoff|record)\.ts$/,
-  /^connector\/config-told\.ts$/,
+  /^connector\/(config-told|config-doubts|nearest)\.ts$/,
   /^connector\/ops\/(announcer|columns|rate|rates|readiness|troubles|units)\.ts$/,
   /^connector\/exchange\//,
   /^connector\/dialect\//,

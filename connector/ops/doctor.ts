@@ -1,5 +1,7 @@
 // `connector doctor`: which checks there are for a configuration, and how their results are told.
+import { INTERNAL_MODELS } from "../../shared/openai.ts";
 import type { Config } from "../config.ts";
+import { strayPools } from "../config-doubts.ts";
 import { type Check, type CheckClock, type Row, runChecks } from "./checks.ts";
 import { roadChecks } from "./checks-road.ts";
 import { type BackendHands, backendChecks, upstreamChecks } from "./checks-site.ts";
@@ -36,6 +38,7 @@ export function examine({ config, hands, wantsAnswers, clock }: DoctorOptions): 
   };
   const checks = [
     whole,
+    poolNames(config),
     ...roadChecks(config.edge.url),
     ...uplinkChecks(uplink),
     ...backendChecks(config.backend, backend),
@@ -59,6 +62,24 @@ export function tellRows(rows: readonly Row[]): string[] {
   const count = (wanted: Row["verdict"]) => rows.filter(({ verdict }) => verdict === wanted).length;
   const end = `${count("PASS")} passed, ${count("WARN")} warned, ${count("FAIL")} failed, ${count("SKIP")} skipped`;
   return [head, ...told, "", end];
+}
+
+/** No error: the edge may be newer than this program. */
+function poolNames(config: Config): Check {
+  return {
+    name: "pools",
+    needs: ["config"],
+    run: async () => {
+      const strays = strayPools(config);
+      if (strays.length > 0)
+        return {
+          verdict: "WARN",
+          detail: strays.map(({ doubt }) => doubt).join(", "),
+          remedy: remedy("poolName", { known: INTERNAL_MODELS.join(", ") }),
+        };
+      return { verdict: "PASS", detail: `the edge asks for ${config.pools.map(({ model }) => model).join(", ")}` };
+    },
+  };
 }
 
 /** Nothing can be looked at without it. */

@@ -3,6 +3,8 @@
 export const REMEDIES = {
   config: "mend it and try again",
   configMore: "{count} more: connector validate tells them all",
+  poolName:
+    "mend `model` of the pool: the edge asks for {known}; where the edge is newer than this connector, it may be right",
   late: "something holds it up: try again; if it stays so, compare the load of this machine",
   defect: "try again; if it stays so, report it with this line",
 

@@ -35,9 +35,10 @@ test("a public model is followed to its upstreams", () => {
 });
 
 test("a pool may be named by its own name, with a word about who may do so", () => {
-  expect(tellConfig("c.yaml", config, "own-model")).toContain(
-    "a pool's own name: clients may use it only with AUTH_MODE=master-key",
-  );
+  const says = "a pool's own name: clients may use it only with AUTH_MODE=master-key";
+  expect(tellConfig("c.yaml", config, "heartcode-chat-sfw")).toContain(says);
+  // The edge knows no such model, whoever asks.
+  expect(tellConfig("c.yaml", config, "own-model")).not.toContain(says);
 });
 
 test.each([

@@ -42,6 +42,11 @@ const SCENARIOS: readonly Scenario[] = [
     async () => ({ change: (text) => text.replaceAll("kind: chat", "kind: talk") }),
     ["config", "FAIL", "configMore", /kind/],
   ],
+  [
+    "a pool that the edge never asks for",
+    async () => ({ change: (text) => text.replace("model: heartcode-chat-nsfw", "model: heartcode-chat-nfsw") }),
+    ["pools", "WARN", "poolName", /leads to the pool heartcode-chat-nfsw; is heartcode-chat-nsfw meant\?$/],
+  ],
   // No label may be so long: the resolver says no without asking anybody.
   [
     "a host that does not exist",
@@ -314,7 +319,7 @@ describe("doctor", () => {
   test("finds nothing where nothing is wrong", async () => {
     const { code, rows } = await doctor({ answers: true });
     expect(rows.filter(({ verdict }) => verdict === "WARN" || verdict === "FAIL")).toEqual([]);
-    expect([code, rows.length]).toEqual([0, 19]);
+    expect([code, rows.length]).toEqual([0, 20]);
     // And the manual has each of them.
     const page = await readFile(join(import.meta.dirname, "../../docs/operators-connector.md"), "utf8");
     for (const { check } of rows) {

@@ -1,4 +1,5 @@
 // The connector in its operator's hands: doctor, status, validate, and what its listener tells.
+import { spawn } from "node:child_process";
 import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { createServer, get } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -226,6 +227,42 @@ describe("the listener", () => {
     const { code, err } = await connector("run", "--config", config);
     expect(code).toBe(2);
     expect(err).toBe(`metrics.listen 127.0.0.1:${metricsPort}: something listens there already; another connector?\n`);
+  });
+});
+
+describe("a pool that the edge never asks for", () => {
+  const says = "no model of the edge leads to the pool heartcode-chat-nfsw; is heartcode-chat-nsfw meant?";
+  const stray = () => changed((text) => text.replace("model: heartcode-chat-nsfw", "model: heartcode-chat-nfsw"));
+
+  test("is told by validate, on stderr and as no error: the edge may be newer", async () => {
+    const { code, out, err } = await connector("validate", "--config", await stray());
+    expect([code, err]).toEqual([0, `warning: ${says}\n`]);
+    expect(out).toMatch(/: valid\n/);
+    expect(await connector("validate", "--config", config)).toMatchObject({ code: 0, err: "" });
+  });
+
+  test("is told by run at its start, and when it is reloaded", async () => {
+    // An edge that is not there is dialled again and again.
+    const text = (await readFile(await stray(), "utf8")).replace(/127\.0\.0\.1:\d+\/uplink/, "127.0.0.1:1/uplink");
+    const file = join(directory, "stray.yaml");
+    await writeFile(file, text.replace(/metrics:.*\n/, ""));
+    const args = ["dev/node.mjs", "connector/main.ts", "run", "--config", file];
+    const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
+    const left = new Promise((done) => child.once("exit", done));
+    let log = "";
+    child.stdout.setEncoding("utf8").on("data", (piece: string) => {
+      log += piece;
+    });
+    const lines = () => log.split("\n").filter((line) => line.includes(says));
+    try {
+      await until(() => lines().length === 1);
+      expect(JSON.parse(lines()[0]!)).toMatchObject({ level: "warn", pool: "heartcode-chat-nfsw" });
+      child.kill("SIGHUP");
+      await until(() => lines().length === 2);
+    } finally {
+      child.kill("SIGKILL");
+      await left;
+    }
   });
 });
 

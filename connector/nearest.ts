@@ -1,0 +1,38 @@
+// Which known name was meant by one that is not known: a slip of the hand, not another word. No I/O.
+
+/** A third of a name may be other letters, but no more than three. */
+const MOST_SLIPS = 3;
+
+/** Null: none is near. */
+export function nearestOf(name: string, known: readonly string[]): string | null {
+  const most = Math.min(MOST_SLIPS, Math.floor(name.length / 3));
+  let nearest: string | null = null;
+  let least = most + 1;
+  for (const one of known) {
+    if (Math.abs(one.length - name.length) >= least) continue;
+    const slips = slipsBetween(name.toLowerCase(), one.toLowerCase());
+    if (slips < least) [nearest, least] = [one, slips];
+  }
+  return nearest;
+}
+
+/** Letters that are missing, too many, other ones, or two that have changed places (optimal string alignment). */
+function slipsBetween(a: string, b: string): number {
+  let before: number[] = [];
+  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i += 1) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j += 1) {
+      const isSame = a[i - 1] === b[j - 1];
+      const hasChanged = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1];
+      next[j] = Math.min(
+        row[j]! + 1,
+        next[j - 1]! + 1,
+        row[j - 1]! + (isSame ? 0 : 1),
+        hasChanged ? before[j - 2]! + 1 : Number.POSITIVE_INFINITY,
+      );
+    }
+    [before, row] = [row, next];
+  }
+  return row[b.length]!;
+}
