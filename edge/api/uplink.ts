@@ -12,6 +12,9 @@ const SKEW_S = 30;
 const LIFETIME_S = 60;
 /** A clock that is wrong may be set right while the connector waits: a machine that starts has none yet. */
 const EXPIRED = "the token has expired: compare the clocks of site and edge";
+/** It would be good for as long as that clock is ahead, and longer than its lifetime says. */
+const EARLY = "the token is from the future: compare the clocks of site and edge";
+const OF_CLOCKS: ReadonlySet<unknown> = new Set([EXPIRED, EARLY]);
 
 const Claims = z.object({
   iss: z.string().min(1).max(128),
@@ -29,7 +32,7 @@ export async function uplink(request: Request, env: Env, settings: Settings): Pr
     return refuse(403, `the subprotocol ${SUBPROTOCOL} is required`, true);
   }
   const asked = await verify(request, settings.connectorKeys);
-  if (typeof asked === "string") return refuse(401, asked, asked !== EXPIRED);
+  if (typeof asked === "string") return refuse(401, asked, !OF_CLOCKS.has(asked));
   if (asked.shard >= settings.shards) return refuse(404, "there is no such shard");
   const headers = {
     upgrade: "websocket",
@@ -56,6 +59,7 @@ async function verify(request: Request, keys: readonly ConnectorKey[]): Promise<
     });
     const { iss, jti, iat, exp, shard, slot } = Claims.parse(payload);
     if (exp - iat > LIFETIME_S) return `the token lives longer than ${LIFETIME_S} s`;
+    if (iat - Date.now() / 1000 > SKEW_S) return EARLY;
     if (iss !== key.kid.split("#")[0]) return "the key belongs to another connector";
     return { connector: iss, shard, slot, jti, exp };
   } catch (error) {

@@ -31,6 +31,12 @@ async function copyOfKey(change: (file: string) => Promise<unknown>): Promise<Si
   return { key };
 }
 
+/** This machine's clock is off by so much. */
+const clocked = (ms: number) => async (): Promise<Site> => {
+  const wrong = `const now = Date.now; Date.now = () => now() + ${ms}`;
+  return { env: { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(wrong)}` } };
+};
+
 const SCENARIOS: readonly Scenario[] = [
   [
     "a configuration with one mistake",
@@ -162,11 +168,13 @@ const SCENARIOS: readonly Scenario[] = [
   ],
   [
     "a token from a clock that is 3 min behind",
-    async () => {
-      const slow = "const now = Date.now; Date.now = () => now() - 180000";
-      return { env: { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(slow)}` } };
-    },
+    clocked(-180_000),
     ["uplink: token", "FAIL", "tokenClock", /HTTP 401: the token has expired/],
+  ],
+  [
+    "a token from a clock that is 3 min ahead",
+    clocked(180_000),
+    ["uplink: token", "FAIL", "tokenClock", /HTTP 401: the token is from the future/],
   ],
   [
     "a proxy that gives the edge another name",

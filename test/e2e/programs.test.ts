@@ -200,6 +200,17 @@ describe("a connector", () => {
     expect([answer.status, await answer.json()]).toMatchObject([200, { usage: { completion_tokens: 150 } }]);
   });
 
+  test("whose clock is ahead is told so at every dial, and dials on: a clock may be set right", async () => {
+    const ahead = encodeURIComponent("const now = Date.now; Date.now = () => now() + 120_000");
+    const env = { NODE_OPTIONS: `--import=data:text/javascript,${ahead}` };
+    const { child, said, exited } = run("connector/main.ts", ["run", "--config", stack().configs[0]!], env);
+    const says = "HTTP 401: the token is from the future: compare the clocks of site and edge";
+    await until(() => said.out.split(says).length > 3);
+    expect(said.out).not.toContain("refuses");
+    child.kill("SIGTERM");
+    expect(await exited).toBe(0);
+  });
+
   test("whose key the edge does not know stops for good with its own exit code", async () => {
     const key = join(directory, "stranger.key");
     await run("connector/main.ts", ["keygen", "--id", "stranger", "--out", key]).exited;

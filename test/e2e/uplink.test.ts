@@ -59,6 +59,11 @@ describe("the token", () => {
     ["is for another edge", () => ({ aud: "edge.example.com/uplink" }), /^401 the token's `aud`.*\(final\)$/],
     ["is for another path", () => ({ aud: `127.0.0.1:${edge().port}/` }), /^401 the token's `aud`.*\(final\)$/],
     ["has expired", () => ({ iat: now() - 600 }), /^401 the token has expired: compare the clocks of site and edge$/],
+    [
+      "is from a clock that is ahead",
+      () => ({ iat: now() + 45 }),
+      /^401 the token is from the future: compare the clocks of site and edge$/,
+    ],
     ["lives too long", () => ({ lifetime: 3_600 }), /^401 the token lives longer .*\(final\)$/],
     ["is for a shard that does not exist", () => ({ shard: 9 }), /^404 there is no such shard$/],
   ];
@@ -66,6 +71,11 @@ describe("the token", () => {
     const { privateKey } = await generateKeyPair("EdDSA", { crv: "Ed25519" });
     const key = edge().keys.get(claims().kid ?? `${CONNECTOR}#new`) ?? privateKey;
     expect(await dial(edge(), await tokenFor(edge(), claims(), key))).toMatch(answer);
+  });
+
+  test("opens a socket where the clocks differ by less: 30 s ahead, 90 s behind", async () => {
+    await connected({ iat: now() + 20 });
+    await connected({ iat: now() - 80 });
   });
 
   test("opens a socket also where the upgrade names an origin", async () => {
