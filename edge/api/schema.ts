@@ -73,7 +73,7 @@ export function checkBody(body: JsonObject, input: Input): { readonly slice: Sli
     throw refusal("stream_options", "The 'stream_options' parameter is only allowed when 'stream' is enabled.");
   }
   const prompts = CONTENTS[input](body[input]);
-  const link = linkIn(body);
+  const link = linkIn(body, undefined, OF_BODY);
   if (link !== null) throw invalid(link, "nothing is fetched from elsewhere, send it inline as a data: URL");
   return { slice, prompts };
 }
@@ -187,20 +187,33 @@ const NOT_MEDIA: ReadonlySet<string> = new Set([
   ...["response_format", "json_schema", "structured_outputs", "guided_json"],
 ]);
 
-/** Where `value` names something to fetch, or null. Looks everywhere: engines read more members than are documented. */
-function linkIn(value: unknown, accepts?: (text: string) => boolean): string | null {
+/** What other gateways add to an answer, and their clients send back with it: engines read media in a message's `content`. */
+const OF_MESSAGE: ReadonlySet<string> = new Set([
+  ...["sources", "citations", "search_results", "reasoning_details", "thinking_blocks", "provider_specific_fields"],
+]);
+/** A gateway's own, about the request. */
+const OF_BODY: ReadonlySet<string> = new Set(["litellm_metadata"]);
+const NONE: ReadonlySet<string> = new Set();
+
+/**
+ * Where `value` names something to fetch, or null. Looks everywhere: engines read more members than are documented.
+ * @param free members that hold no media either, in `value` itself or the objects of its list.
+ */
+function linkIn(value: unknown, accepts: ((text: string) => boolean) | undefined, free = NONE): string | null {
   if (typeof value === "string") return accepts === undefined || accepts(value) ? null : "";
   if (Array.isArray(value)) {
     for (let i = 0; i < value.length; i++) {
       const item: unknown = value[i];
-      const below = typeof item === "number" ? null : linkIn(item, accepts);
+      const below = typeof item === "number" ? null : linkIn(item, accepts, free);
       if (below !== null) return below === "" ? `${i}` : `${i}.${below}`;
     }
     return null;
   }
   if (!isObject(value)) return null;
   for (const name of Object.keys(value)) {
-    const below = NOT_MEDIA.has(name) ? null : linkIn(value[name], MEDIA.get(name));
+    if (NOT_MEDIA.has(name) || free.has(name)) continue;
+    const isChat = name === "messages" && free === OF_BODY;
+    const below = linkIn(value[name], MEDIA.get(name), isChat ? OF_MESSAGE : NONE);
     if (below !== null) return below === "" ? name : `${name}.${below}`;
   }
   return null;

@@ -156,6 +156,33 @@ const BAD: readonly [at: Input, body: JsonObject, param: string, says: string][]
     "messages.0.x.y.0.url",
     "inline",
   ],
+  // They are free where gateways put them, and nowhere else.
+  [
+    "messages",
+    part({ type: "text", text: "", sources: { url: "http://x" } }),
+    "messages.0.content.1.sources.url",
+    "inline",
+  ],
+  [
+    "messages",
+    one([{ type: "file", citations: { file_url: "x" } }]),
+    "messages.0.content.0.citations.file_url",
+    "inline",
+  ],
+  ["messages", chat({ sources: [{ url: "http://x" }] }), "sources.0.url", "inline"],
+  ["messages", chat({ x: { messages: [{ sources: { url: "http://x" } }] } }), "x.messages.0.sources.url", "inline"],
+  [
+    "messages",
+    chat({ messages: [{ role: "user", content: "", x: { litellm_metadata: { url: "http://x" } } }] }),
+    "messages.0.x.litellm_metadata.url",
+    "inline",
+  ],
+  [
+    "messages",
+    chat({ messages: [{ role: "user", content: "", images: ["http://x"] }] }),
+    "messages.0.images.0",
+    "inline",
+  ],
   ["messages", chat({ multimodal_data: ["AAAA", "file:///x"] }), "multimodal_data.1", "inline"],
   ["messages", chat({ images: ["http://x"] }), "images.0", "inline"],
 
@@ -234,6 +261,28 @@ const GOOD: readonly [name: string, at: Input, body: JsonObject, prompts: number
     1,
   ],
   ["labels with a URL", "messages", chat({ metadata: { url: "https://example.com" } }), 1],
+  [
+    "what other gateways have added to an answer",
+    "messages",
+    chat({
+      messages: [
+        ...said,
+        {
+          role: "assistant",
+          content: "hi",
+          sources: [{ source: { url: "https://example.com" }, metadata: [{ path: "/a" }] }],
+          citations: [{ url: "https://example.com" }],
+          search_results: [{ title: "t", url: "https://example.com" }],
+          reasoning_details: [{ type: "reasoning.encrypted", data: "not:base64", id: "r" }],
+          thinking_blocks: [{ type: "redacted_thinking", data: "not:base64" }],
+          provider_specific_fields: { citations: [[{ url: "https://example.com" }]] },
+        },
+        ...said,
+      ],
+    }),
+    1,
+  ],
+  ["a gateway's labels", "messages", chat({ litellm_metadata: { headers: { url: "http://127.0.0.1" } } }), 1],
   ["4,096 messages", "messages", chat({ messages: Array(4_096).fill(said[0]) }), 1],
   ["a prompt", "prompt", prompt("hi"), 1],
   ["an empty prompt", "prompt", prompt(""), 1],
