@@ -1,8 +1,9 @@
 // The composition of `connector service`: which unit, from where, and what becomes of it.
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { stat } from "node:fs/promises";
 import { isIP } from "node:net";
 import { resolve } from "node:path";
+import { parseEnv } from "node:util";
 import { type Config, loadConfig } from "./config.ts";
 import { install, ServiceError, uninstall } from "./ops/service.ts";
 import { connectorUnit, hiddenFromUnit, type Unit } from "./ops/units.ts";
@@ -80,7 +81,35 @@ function edge(options: ServiceOptions, node: string): Made {
   if (!existsSync(keys)) warnings.push(`${keys} is not there yet: {"keys": [ …what keygen printed… ]}`);
   for (const file of [env, ...(tls === undefined ? [] : [tls.cert, tls.key])])
     if (!existsSync(file)) warnings.push(`${file} is not there yet`);
-  return { units, warnings };
+  return { units, warnings: [...warnings, ...contradictions(env, tls)] };
+}
+
+/** What the file of variables says stays in force where the unit says nothing. */
+function contradictions(env: string, tls: EdgeTls | undefined): string[] {
+  const set = variablesOf(env);
+  if (set === null) return [];
+  const unsaid = [
+    ...(tls === undefined ? ["EDGE_TLS_CERT", "EDGE_TLS_KEY"] : []),
+    ...(tls?.redirectPort === undefined ? ["EDGE_REDIRECT_PORT", "EDGE_ACME_WEBROOT"] : []),
+  ].filter((name) => (set[name] ?? "").trim() !== "");
+  const isBare = tls === undefined && (set["TRUSTED_PROXIES"] ?? "").trim() === "";
+  return [
+    ...(unsaid.length === 0
+      ? []
+      : [
+          `${env} sets ${unsaid.join(", ")}, for which this unit has no port or file: the edge will not start with them`,
+        ]),
+    ...(isBare ? [`${env} sets no TRUSTED_PROXIES: to the edge every client will look like the proxy before it`] : []),
+  ];
+}
+
+/** Null: it cannot be read, or not by who runs this. */
+function variablesOf(file: string): NodeJS.Dict<string> | null {
+  try {
+    return parseEnv(readFileSync(file, "utf8"));
+  } catch {
+    return null;
+  }
 }
 
 function tlsOf({ tlsCert, tlsKey, redirectPort, acmeWebroot }: ServiceOptions): EdgeTls | undefined {
