@@ -19,12 +19,24 @@ const KeySet = z.union([z.object({ keys: z.array(Key) }).transform((set) => set.
 
 const json = z.string().transform((text, context): unknown => {
   try {
-    return text.trim() === "" ? { keys: [] } : (readJson(text) ?? { keys: text.trim().split("\n").map(readLine) });
+    const value = text.trim() === "" ? { keys: [] } : (readJson(text) ?? { keys: linesOf(text).map(readLine) });
+    if (!holdsPrivate(value)) return value;
+    context.addIssue({ code: "custom", message: PRIVATE });
   } catch {
     context.addIssue({ code: "custom", message: "is not JSON" });
-    return z.NEVER;
   }
+  return z.NEVER;
 });
+
+/** Nothing of the key is told: this line goes into logs. */
+const PRIVATE =
+  "holds a private key (a member `d`). It takes the public ones, which keygen printed; a private key that has left its site is to be replaced";
+
+function holdsPrivate(value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  if (Array.isArray(value)) return value.some(holdsPrivate);
+  return "d" in value || ("keys" in value && holdsPrivate(value.keys));
+}
 
 function readJson(text: string): unknown {
   try {
@@ -35,6 +47,11 @@ function readJson(text: string): unknown {
 }
 
 const readLine = (line: string): unknown => JSON.parse(line);
+
+/** Without those of npm, which says what it runs before `npm run connector -- keygen` says anything. */
+function linesOf(text: string): string[] {
+  return text.split("\n").filter((line) => line.trim() !== "" && !line.startsWith("> "));
+}
 
 /** An address with the length of its prefix. */
 export type Network = readonly [ipaddr.IPv4 | ipaddr.IPv6, number];
