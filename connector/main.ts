@@ -52,7 +52,7 @@ Examples:
   connector run --config connector.yaml
 ${CODES}
 
-In the repository \`connector\` is \`npm run connector --\`; a build of it is \`node connector.mjs\`.`,
+In the repository \`connector\` is \`npm run connector --\` (\`npm run -s\` where its output goes into a file); a build of it is \`node connector.mjs\`.`,
 );
 
 command("run", "runs the connector until SIGTERM or SIGINT; a second signal forces it to stop", [

@@ -1,8 +1,8 @@
 // The command line of the self-hosted edge. Each option has a variable too, so that a service needs only a file of them.
-import { loadEnvFile } from "node:process";
 import { Command, Option } from "commander";
 import { SETTING_NAMES } from "../../edge/settings.ts";
 import { number } from "../cli.ts";
+import { readEnvFile, slipsIn } from "./env-file.ts";
 
 export interface Given {
   readonly port: number;
@@ -45,8 +45,11 @@ const OPTIONS: readonly Option[] = [
 /** Names of the variables that stand for options. */
 export const OPTION_VARIABLES: readonly string[] = OPTIONS.flatMap(({ envVar }) => envVar ?? []);
 
-/** @param environment is added to by `--env-file`, and freed of what is set to nothing. */
-export function edgeCommand(environment: NodeJS.ProcessEnv): Command {
+/**
+ * @param environment is added to by `--env-file`, and freed of what is set to nothing.
+ * @param warn is told of names in that file which nobody will read.
+ */
+export function edgeCommand(environment: NodeJS.ProcessEnv, warn: (line: string) => void = () => {}): Command {
   const program = new Command("edge")
     .description("Runs the production bundle of the Worker on workerd.")
     .option("--env-file <file>", "variables, as in config/cloud/edge.env; what is set already stays");
@@ -60,11 +63,10 @@ export function edgeCommand(environment: NodeJS.ProcessEnv): Command {
     );
   // Before the options look into the environment.
   program.on("option:env-file", (file: string) => {
-    try {
-      loadEnvFile(file);
-    } catch (error) {
-      throw new Error(`--env-file ${file} cannot be read: ${(error as NodeJS.ErrnoException).code}`);
-    }
+    const variables = readEnvFile(file);
+    for (const slip of slipsIn(Object.keys(variables), [...SETTING_NAMES, ...OPTION_VARIABLES]))
+      warn(`${file}: ${slip}`);
+    for (const [name, value] of Object.entries(variables)) environment[name] ??= value;
     forgetEmpty(environment);
   });
   forgetEmpty(environment);

@@ -1,6 +1,6 @@
 // The edge on one's own machine, for development and as a service: the production bundle of the Worker on workerd, with TLS.
 import { readFileSync } from "node:fs";
-import { resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { senderOf } from "../../connector/ops/systemd.ts";
 import { readSettings, SETTING_NAMES } from "../../edge/settings.ts";
 import { readCommand } from "../cli.ts";
@@ -10,19 +10,20 @@ import { edgeCommand, readGiven } from "./command.ts";
 import { type RunningEdge, startEdge } from "./run.ts";
 import { feedWatchdog } from "./watchdog.ts";
 
-const program = edgeCommand(process.env);
+const log = (line: string): void => console.error(`edge: ${line}`);
+const warn = (line: string): void => log(`warning: ${line}`);
+
+const program = edgeCommand(process.env, warn);
 const read = readCommand(program, process.argv, () => readGiven(program));
 if ("exit" in read) process.exit(read.exit);
 const { given } = read;
-
-const log = (line: string): void => console.error(`edge: ${line}`);
 
 function fail(message: string): never {
   log(message);
   process.exit(1);
 }
 
-function readEnvironment(): Record<string, string> {
+function readEnvironment(): { settings: Record<string, string>; connectors: number } {
   const settings: Record<string, string> = {};
   for (const name of SETTING_NAMES) {
     const value = process.env[name];
@@ -32,18 +33,25 @@ function readEnvironment(): Record<string, string> {
     try {
       settings["CONNECTOR_KEYS"] = readFileSync(given.connectorKeys, "utf8");
     } catch (error) {
-      fail(`--connector-keys ${given.connectorKeys} cannot be read: ${(error as NodeJS.ErrnoException).code}`);
+      const { code } = error as NodeJS.ErrnoException;
+      const what = code === "ENOENT" ? `is not there; ${keygen(given.connectorKeys)}` : `cannot be read: ${code}`;
+      fail(`--connector-keys ${given.connectorKeys} ${what}`);
     }
   }
   try {
-    readSettings(settings);
+    return { settings, connectors: readSettings(settings).connectorKeys.length };
   } catch (error) {
-    fail((error as Error).message);
+    return fail((error as Error).message);
   }
-  return settings;
 }
 
-const settings = readEnvironment();
+/** `-s`: npm's own words would stand in the file. */
+function keygen(file: string): string {
+  const key = join(dirname(file), "connector.key");
+  return `make a key with: npm run -s connector -- keygen --id onprem-1 --out ${key} > ${file}`;
+}
+
+const { settings, connectors } = readEnvironment();
 const [fd, redirectFd, ...more] = activatedSockets(process.env, process.pid);
 if (more.length > 0 || (redirectFd !== undefined) !== (fd !== undefined && given.redirectPort !== undefined)) {
   fail("systemd has to open a socket for --port, and a second one for --redirect-port if that is given");
@@ -100,6 +108,10 @@ try {
   });
   const redirect = edge.redirectPort === null ? "" : `, redirect on port ${edge.redirectPort}`;
   console.log(`edge listening on ${edge.url}${redirect}`);
+  if (connectors === 0)
+    warn(
+      `no connector can join, as no public key is set; ${keygen("connectors.json")}, then --connector-keys connectors.json`,
+    );
   systemd?.send(["READY=1", `STATUS=listening on ${edge.url}`]);
   const { isAlive } = edge;
   if (systemd !== null) feedWatchdog(process.env, isAlive, (assignments) => systemd.send(assignments));

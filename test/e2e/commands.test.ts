@@ -40,7 +40,7 @@ describe("a command that the documentation names", () => {
     const script = SCRIPTS[name];
     expect(script).toBeDefined();
     // `deploy` is wrangler's.
-    const file = /^node dev\/node\.mjs (\S+\.ts)/.exec(script!)?.[1];
+    const file = /^node (?:-- )?dev\/node\.mjs (\S+\.ts)/.exec(script!)?.[1];
     if (options.size === 0 || file === undefined) return;
     const told = await help(file);
     expect([...options].filter((option) => !told.includes(option))).toEqual([]);

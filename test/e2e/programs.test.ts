@@ -20,7 +20,12 @@ afterEach(async () => {
 
 /** A program as `npm run` would start it. */
 function run(program: string, args: string[], env: Record<string, string> = {}) {
-  const child = spawn(process.execPath, ["dev/node.mjs", program, ...args], {
+  // Behind `--` every option is the program's: node looks for its own `--env-file` wherever it stands.
+  return node(["--", "dev/node.mjs", program, ...args], env);
+}
+
+function node(args: readonly string[], env: Record<string, string> = {}) {
+  const child = spawn(process.execPath, args, {
     cwd: ROOT,
     env: { ...process.env, ...env },
   });
@@ -129,6 +134,22 @@ describe("wrong use", () => {
       /^edge: setting MASTER_KEY: .*$/,
     ],
     [
+      "a private key where the public ones belong",
+      "dev/edge/main.ts",
+      () => ["--port", "0", "--connector-keys", join(directory, "private.json")],
+      {},
+      1,
+      /^edge: setting CONNECTOR_KEYS: holds a private key (?!.*c2VjcmV0).*$/,
+    ],
+    [
+      "no file of public keys",
+      "dev/edge/main.ts",
+      () => ["--port", "0", "--connector-keys", "/no/keys.json"],
+      {},
+      1,
+      /^edge: --connector-keys \/no\/keys\.json is not there; make a key with: npm run -s connector -- keygen .*$/,
+    ],
+    [
       "no key file",
       "connector/main.ts",
       () => ["run", "--config", join(directory, "c.yaml")],
@@ -149,10 +170,38 @@ describe("wrong use", () => {
     const config =
       'edge: { url: "ws://127.0.0.1:9/uplink", id: a, key_file: ./c.key }\npools: [{ model: m, kind: chat, upstreams: ["http://127.0.0.1:9"] }]\n';
     await writeFile(join(directory, "c.yaml"), config);
+    await writeFile(
+      join(directory, "private.json"),
+      '{"kty":"OKP","crv":"Ed25519","x":"eA","d":"c2VjcmV0","kid":"a#1"}',
+    );
     const { said, exited } = run(program, args(), env);
     expect(await exited).toBe(code);
     expect(said.err.trim()).toMatch(says);
     expect(said.err.trim().split("\n")).toHaveLength(1);
+  });
+});
+
+describe("npm run edge", () => {
+  test("says in one line that its --env-file is not there: node must not take the option for its own", async () => {
+    const { scripts } = JSON.parse(await readFile(join(ROOT, "package.json"), "utf8")) as {
+      scripts: Record<string, string>;
+    };
+    const [, ...args] = scripts["edge"]!.split(" ");
+    const { exited, said } = node([...args, "--env-file", join(directory, "none.env")]);
+    expect([await exited, said.err]).toEqual([2, `error: --env-file ${join(directory, "none.env")} is not there\n`]);
+  });
+
+  test("warns of a name in its file that it does not know, and that no connector can join", async () => {
+    const file = join(directory, "edge.env");
+    await writeFile(file, "AUTH_MODE=master-key\nMASTER_KEY=a-master-key\nHUB_SHARD=1\nTZ=UTC\n");
+    const args = ["--port", "0", "--state", directory, "--env-file", file];
+    const { child, said, exited } = run("dev/edge/main.ts", args, { HUB_SHARDS: "" });
+    await until(() => said.err.includes("no connector can join"), 60_000);
+    child.kill("SIGTERM");
+    expect(await exited).toBe(0);
+    const [slip, keys] = said.err.split("\n");
+    expect(slip).toBe(`edge: warning: ${file}: HUB_SHARD is no setting of the edge; is HUB_SHARDS meant?`);
+    expect(keys).toMatch(/^edge: warning: no connector can join, .* keygen .* --connector-keys connectors\.json$/);
   });
 });
 
