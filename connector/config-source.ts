@@ -3,6 +3,7 @@
 import { type Document, isMap, isNode, isPair, isScalar, LineCounter, type Node, parseDocument, visit } from "yaml";
 
 export type Path = readonly (string | number)[];
+export type VariableSeen = (name: string, isSet: boolean) => void;
 
 /** `${NAME}`, `${NAME:-default}`; `$${` is a plain `${`. */
 const VARIABLE = /\$?\$\{([^}]*)\}?/g;
@@ -17,12 +18,13 @@ export class ConfigSource {
   readonly #unread = new Set<number>();
   readonly value: unknown;
 
-  constructor(text: string, file: string, env: Readonly<Record<string, string | undefined>>) {
+  /** @param seen is told of each variable that a value names, and whether it is set. */
+  constructor(text: string, file: string, env: Readonly<Record<string, string | undefined>>, seen?: VariableSeen) {
     this.#file = file;
     this.#document = parseDocument(text, { lineCounter: this.#lines, prettyErrors: false });
     this.#noteSyntax(text);
     if (this.#problems.length > 0) return;
-    this.#expand(env);
+    this.#expand(env, seen);
     try {
       this.value = this.#document.toJS({ maxAliasCount: 100 });
     } catch (error) {
@@ -70,11 +72,11 @@ export class ConfigSource {
     }
   }
 
-  #expand(env: Readonly<Record<string, string | undefined>>): void {
+  #expand(env: Readonly<Record<string, string | undefined>>, seen: VariableSeen | undefined): void {
     visit(this.#document, {
       Scalar: (key, node) => {
         if (key === "key" || typeof node.value !== "string") return;
-        const { text, complaints } = expand(node.value, env);
+        const { text, complaints } = expand(node.value, env, seen);
         node.value = text;
         for (const complaint of complaints) this.#note(offsetOf(node), complaint);
         if (complaints.length > 0) this.#unread.add(offsetOf(node));
@@ -94,6 +96,7 @@ export class ConfigSource {
 export function expand(
   text: string,
   env: Readonly<Record<string, string | undefined>>,
+  seen?: VariableSeen,
 ): { readonly text: string; readonly complaints: string[] } {
   const complaints: string[] = [];
   const expanded = text.replace(VARIABLE, (whole: string, inside: string) => {
@@ -104,6 +107,7 @@ export function expand(
       return "";
     }
     const value = env[name];
+    seen?.(name, value !== undefined);
     // As in a shell, `:-` also stands in for an empty value.
     if (byDefault !== undefined) return value === undefined || value === "" ? byDefault : value;
     if (value === undefined)

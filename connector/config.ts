@@ -4,7 +4,7 @@ import { dirname, isAbsolute, join } from "node:path";
 import { z } from "zod";
 import { FIELDS, keysUnder, patternOf } from "./config-fields.ts";
 import { withoutEmptyCredentials } from "./config-headers.ts";
-import { ConfigSource } from "./config-source.ts";
+import { ConfigSource, type VariableSeen } from "./config-source.ts";
 import { isHalfLangfuse, type TracingConfig, tracingOf } from "./config-tracing.ts";
 import { expandUpstreams } from "./config-upstreams.ts";
 import type { BackendConfig } from "./upstream/backend.ts";
@@ -27,6 +27,11 @@ export interface Config {
   readonly tracing: TracingConfig | undefined;
   /** Port 0 takes a free one. */
   readonly metrics: { readonly host: string; readonly port: number } | undefined;
+}
+
+export interface LoadedConfig extends Config {
+  /** That the file names, and whether they are set. */
+  readonly variables: ReadonlyMap<string, boolean>;
 }
 
 export class ConfigError extends Error {
@@ -140,8 +145,8 @@ type File = z.infer<typeof File>;
  * @param file as it is named in complaints; relative paths inside are relative to its folder.
  * @throws ConfigError with everything that is wrong.
  */
-export function parseConfig(text: string, file: string, env: Environment): Config {
-  const source = new ConfigSource(text, file, env);
+export function parseConfig(text: string, file: string, env: Environment, seen?: VariableSeen): Config {
+  const source = new ConfigSource(text, file, env, seen);
   if (source.value === undefined) throw new ConfigError(source.problems);
   const parsed = File.safeParse(source.value);
   for (const issue of parsed.error?.issues ?? []) complain(source, issue);
@@ -153,7 +158,7 @@ export function parseConfig(text: string, file: string, env: Environment): Confi
 }
 
 /** @throws ConfigError */
-export async function loadConfig(file: string, env: Environment): Promise<Config> {
+export async function loadConfig(file: string, env: Environment): Promise<LoadedConfig> {
   let text: string;
   try {
     text = await readFile(file, "utf8");
@@ -162,7 +167,9 @@ export async function loadConfig(file: string, env: Environment): Promise<Config
     const what = code === "ENOENT" ? "there is no such file" : `it cannot be read (${String(code ?? error)})`;
     throw new ConfigError([`${file}: ${what}; config/local/connector.yaml is one to start from`]);
   }
-  return parseConfig(text, file, env);
+  const variables = new Map<string, boolean>();
+  const config = parseConfig(text, file, env, (name, isSet) => void variables.set(name, isSet));
+  return { ...config, variables };
 }
 
 function complain(source: ConfigSource, issue: z.core.$ZodIssue): void {

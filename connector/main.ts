@@ -1,8 +1,8 @@
 // The connector's command line.
 import { Command, Option } from "commander";
 import type { Level } from "pino";
-import { type Config, ConfigError, loadConfig } from "./config.ts";
-import { strayPools } from "./config-doubts.ts";
+import { type Config, ConfigError, type LoadedConfig, loadConfig } from "./config.ts";
+import { misnamed, strayPools } from "./config-doubts.ts";
 import { tellConfig } from "./config-told.ts";
 import { AGENT, Connector } from "./connector.ts";
 import { diagnose } from "./diagnose.ts";
@@ -82,7 +82,7 @@ command("validate", "checks a configuration and says what it means; dials nothin
   .action(async (options: { config: string; model?: string }) => {
     const settings = await load(options.config);
     const told = tellConfig(options.config, settings, options.model);
-    for (const { doubt } of strayPools(settings)) console.error(`warning: ${doubt}`);
+    for (const { doubt } of doubtsOf(settings)) console.error(`warning: ${doubt}`);
     if (typeof told === "string") fail(EXIT.failed, told);
     for (const line of told) console.log(line);
   });
@@ -211,12 +211,19 @@ async function run(options: { config: string; logLevel: Level }): Promise<void> 
   process.on("SIGHUP", () => void reload(options.config, connector, log));
   // A parent that dies takes its connector with it.
   if (process.send !== undefined) process.on("disconnect", () => void connector.stop().then(() => leave(EXIT.ok)));
-  tellStrays(settings, log);
+  tellDoubts(settings, log);
   connector.start();
 }
 
-function tellStrays(settings: Config, log: Instruments["log"]): void {
-  for (const { model, doubt } of strayPools(settings)) log.warn({ pool: model }, doubt);
+function doubtsOf(settings: LoadedConfig): { readonly about: object; readonly doubt: string }[] {
+  return [
+    ...strayPools(settings).map(({ model, doubt }) => ({ about: { pool: model }, doubt })),
+    ...misnamed(settings, Object.keys(process.env)).map((doubt) => ({ about: {}, doubt })),
+  ];
+}
+
+function tellDoubts(settings: LoadedConfig, log: Instruments["log"]): void {
+  for (const { about, doubt } of doubtsOf(settings)) log.warn(about, doubt);
 }
 
 /** A configuration that is not valid changes nothing. */
@@ -225,7 +232,7 @@ async function reload(file: string, connector: Connector, log: Instruments["log"
     const settings = await loadConfig(file, process.env);
     const later = await connector.reload(settings);
     log.info({ config: file }, "the configuration is reloaded");
-    tellStrays(settings, log);
+    tellDoubts(settings, log);
     if (later.length > 0) log.warn({ later }, "some of it takes effect at the next start only");
   } catch (error) {
     if (!(error instanceof ConfigError || error instanceof KeyFileError)) throw error;
@@ -270,7 +277,7 @@ async function watch(tell: () => Promise<string>, before: string): Promise<void>
   }
 }
 
-async function load(file: string): Promise<Config> {
+async function load(file: string): Promise<LoadedConfig> {
   try {
     return await loadConfig(file, process.env);
   } catch (error) {

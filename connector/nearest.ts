@@ -1,7 +1,7 @@
 // Which known name was meant by one that is not known: a slip of the hand, not another word. No I/O.
 
-/** A third of a name may be other letters, but no more than three. */
-const MOST_SLIPS = 3;
+/** A third of a name may be other letters, but no more than two: with three, REDIS_PORT is near to EDGE_PORT. */
+const MOST_SLIPS = 2;
 
 /** Null: none is near. */
 export function nearestOf(name: string, known: readonly string[]): string | null {

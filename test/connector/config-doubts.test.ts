@@ -1,7 +1,7 @@
 // What a configuration hardly means.
-import { expect, test } from "vitest";
-import { parseConfig } from "../../connector/config.ts";
-import { strayPools } from "../../connector/config-doubts.ts";
+import { describe, expect, test } from "vitest";
+import { loadConfig, parseConfig } from "../../connector/config.ts";
+import { misnamed, strayPools } from "../../connector/config-doubts.ts";
 import { INTERNAL_MODELS } from "../../shared/openai.ts";
 
 const doubtsOf = (...models: string[]) => {
@@ -27,4 +27,30 @@ test.each([
   ["own-model", "no model of the edge leads to the pool own-model"],
 ])("%s is a pool that nobody asks for", (model, doubt) => {
   expect(doubtsOf("heartcode-chat-sfw", model)).toEqual([doubt]);
+});
+
+describe("a variable that is not set", () => {
+  const variables = new Map([
+    ["HEARTCODE_BACKEND_TOKEN", false],
+    ["LANGFUSE_PUBLIC_KEY", false],
+    ["LANGFUSE_SECRET_KEY", true],
+  ]);
+
+  test("is told of where one of nearly the same name is", () => {
+    expect(misnamed({ variables }, ["PATH", "HEARTCODE_BACKEND_TOKN", "LANGFUSE_SECRET_KEY"])).toEqual([
+      "the variable HEARTCODE_BACKEND_TOKEN is not set, but HEARTCODE_BACKEND_TOKN is",
+    ]);
+  });
+
+  test("is nothing to speak of else", () => {
+    expect(misnamed({ variables }, ["PATH", "HOME", "LANGFUSE_SECRET_KEY", "NODE_OPTIONS"])).toEqual([]);
+  });
+
+  test("is known from the configuration of the cloud scenario", async () => {
+    const { variables: found } = await loadConfig("config/cloud/connector.yaml", { LANGFUSE_HOST: "" });
+    expect(found.get("HEARTCODE_BACKEND_TOKEN")).toBe(false);
+    expect(found.get("LANGFUSE_HOST")).toBe(true);
+    // It stands in a comment.
+    expect(found.has("COLLECTOR_TOKEN")).toBe(false);
+  });
 });

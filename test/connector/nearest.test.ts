@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { nearestOf } from "../../connector/nearest.ts";
 
-const KNOWN = ["MASTER_KEY", "ADMIN_TOKEN", "EDGE_TLS_CERT", "EDGE_TLS_KEY", "HUB_SHARDS"];
+const KNOWN = ["MASTER_KEY", "ADMIN_TOKEN", "EDGE_TLS_CERT", "EDGE_TLS_KEY", "HUB_SHARDS", "EDGE_HOST"];
 
 test.each([
   ["MASTER_KEYS", "MASTER_KEY"],
@@ -12,6 +12,7 @@ test.each([
   ["EDGE_TLS_KEX", "EDGE_TLS_KEY"],
   ["edge_tls_cert", "EDGE_TLS_CERT"],
   ["PATH", null],
+  ["REDIS_HOST", null],
   ["", null],
 ])("%s is near to %s", (name, meant) => expect(nearestOf(name, KNOWN)).toBe(meant));
 

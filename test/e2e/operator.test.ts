@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { Row } from "../../connector/ops/checks.ts";
 import type { LiveStatus } from "../../connector/ops/live.ts";
-import { connector } from "../support/connector.ts";
+import { connector, connectorWith } from "../support/connector.ts";
 import { Engines, until, useStack } from "../support/stack.ts";
 
 let directory: string;
@@ -264,6 +264,12 @@ describe("a pool that the edge never asks for", () => {
       await left;
     }
   });
+});
+
+test("a variable with a slip in its name is told by validate", async () => {
+  const file = await changed((text) => text.replace("backend: {", `backend: { headers: { a: "\${SITE_TOKEN:-}" },`));
+  const { code, err } = await connectorWith({ SITE_TOKNE: "t" }, "validate", "--config", file);
+  expect([code, err]).toEqual([0, "warning: the variable SITE_TOKEN is not set, but SITE_TOKNE is\n"]);
 });
 
 describe("keygen", () => {

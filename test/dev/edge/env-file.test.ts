@@ -16,7 +16,16 @@ test.each([
 
 test("a setting is none, nor what is another program's", () => {
   expect(KNOWN.length).toBeGreaterThan(15);
-  const others = ["PATH", "TZ", "LANG", "NODE_OPTIONS", "NODE_EXTRA_CA_CERTS", "HTTPS_PROXY", "POSTGRES_PASSWORD"];
+  const others = [
+    "PATH",
+    "TZ",
+    "LANG",
+    "NODE_OPTIONS",
+    "NODE_EXTRA_CA_CERTS",
+    "HTTPS_PROXY",
+    "NODE_PORT",
+    "REDIS_HOST",
+  ];
   const connectors = ["HEARTCODE_BACKEND_TOKEN", "LANGFUSE_HOST", "LANGFUSE_PUBLIC_KEY", "LANGFUSE_SECRET_KEY"];
   expect(slipsIn([...KNOWN, ...others, ...connectors], KNOWN)).toEqual([]);
 });
