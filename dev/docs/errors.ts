@@ -53,10 +53,10 @@ export const ADVICE: Readonly<Record<ErrorCode, Advice>> = {
   },
   queue_full: {
     cause:
-      "Every slot of the pool is taken, and its queue is full or would take longer than the request may. Or a hub holds 64 MiB of request bodies that no connector has taken yet.",
+      "Every slot of the pool is taken, and its queue is full or would take longer than the request may. Or a connector is there, but its socket has carried all that it can (some 400 streams or 1,180 plain answers) for 2 s. Or a hub holds 64 MiB of request bodies that no connector has taken yet.",
     consumer: "Try again after `retry-after`, which is how long the queue is expected to take; send less at once.",
     operator:
-      "More upstreams, or more `slots` where the engines have room. A longer `queue` only makes clients wait longer.",
+      "More upstreams, or more `slots` where the engines have room. A longer `queue` only makes clients wait longer. Where the connector counts none of them (`heartcode_connector_queue_full_total`), its sockets are full: a higher `HUB_SHARDS`, or a second connector.",
   },
   rate_limit_exceeded: {
     cause: "The key has used its requests (`type: requests`) or tokens (`type: tokens`) of the minute.",

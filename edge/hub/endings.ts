@@ -3,6 +3,8 @@ import { ERRORS, isErrorCode, type PublicFailure } from "../../shared/errors.ts"
 import { BACKEND } from "../../shared/openai.ts";
 import type { End } from "../../shared/wire/messages.ts";
 import type { Exchange } from "./exchange.ts";
+import type { Link } from "./link.ts";
+import { whyWaiting } from "./patience.ts";
 
 /** END has come. Null: the answer is whole, or carries its own error event. */
 export function failureOf(exchange: Exchange, end: End): PublicFailure | null {
@@ -11,6 +13,11 @@ export function failureOf(exchange: Exchange, end: End): PublicFailure | null {
   const isWhole = exchange.wanted === end.bytes && end.outcome !== "cancelled";
   if (isWhole && (end.outcome === "complete" || exchange.isStream)) return null;
   return exchange.isUntold ? refusalOf(end) : { code: "stream_interrupted" };
+}
+
+/** It has waited for a place, and there was none in time. */
+export function unplaced(exchange: Exchange, links: Iterable<Link>, now: number): PublicFailure {
+  return { code: whyWaiting(exchange, links, now) };
 }
 
 /** The connector that answered for it is lost. */

@@ -5,7 +5,7 @@ import { type Frame, FrameType, SOCKET_WINDOW_BYTES } from "../../shared/wire/fr
 import { Inbox, type SocketCount } from "../../shared/wire/inbox.ts";
 import type { PoolReport } from "../../shared/wire/messages.ts";
 import { Outbox } from "../../shared/wire/outbox.ts";
-import { GROWTH_SHARE, LEAST_WINDOW_BYTES } from "../../shared/wire/windows.ts";
+import { isFull } from "../../shared/wire/windows.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Candidate } from "./roster.ts";
 
@@ -107,7 +107,7 @@ export class Link implements Candidate {
   }
 
   get isFull(): boolean {
-    return this.inbox.free * GROWTH_SHARE < LEAST_WINDOW_BYTES;
+    return isFull(this.inbox.free);
   }
 
   get pools(): readonly PoolReport[] {

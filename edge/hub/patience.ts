@@ -1,8 +1,9 @@
 // How long an exchange waits for what, and where it may go when that is over (spec.md §4, §7). Pure.
+import type { ErrorCode } from "../../shared/errors.ts";
 import { BACKEND } from "../../shared/openai.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Link } from "./link.ts";
-import { choose, isHeard } from "./roster.ts";
+import { choose, isCrowded, isHeard } from "./roster.ts";
 
 export const ACCEPT_WITHIN_MS = 2_000;
 /** How long an exchange waits for a connector that could serve it. */
@@ -49,8 +50,15 @@ export function placeFor(
   now: number,
   turn: number,
 ): Link | undefined {
-  if (!hasNotBegun) return undefined;
+  return hasNotBegun ? choose(others(links, refusedBy), target, now, turn) : undefined;
+}
+
+/** Why nobody has taken it: that no socket has room is not that nobody is there. */
+export function whyWaiting(exchange: Exchange, links: Iterable<Link>, now: number): ErrorCode {
+  return isCrowded(others(links, exchange.refusedBy), exchange.target, now) ? "queue_full" : exchange.refusal;
+}
+
+function others(links: Iterable<Link>, refusedBy: ReadonlySet<string>): readonly Link[] {
   const all = [...links];
-  const candidates = refusedBy.size === 0 ? all : all.filter((link) => !refusedBy.has(link.state.instance ?? ""));
-  return choose(candidates, target, now, turn);
+  return refusedBy.size === 0 ? all : all.filter((link) => !refusedBy.has(link.state.instance ?? ""));
 }

@@ -43,12 +43,21 @@ export function choose<C extends Candidate>(
   return best;
 }
 
+/** Somebody is there for `target`, and nobody has room. */
+export function isCrowded(candidates: readonly Candidate[], target: string, now: number): boolean {
+  return candidates.some((candidate) => candidate.isFull && slotsOf(candidate, target, now) > 0);
+}
+
 /** How many exchanges of `target` a candidate can run at once; 0 if it must not be used for it. */
 function capacity(candidate: Candidate, target: string, now: number): number {
-  if (!isLive(candidate, now)) return 0;
   // A lookup is a few hundred bytes, for which there is a quarter of the window: without it one key that fills a socket locks out others.
+  return candidate.isFull && target !== BACKEND ? 0 : slotsOf(candidate, target, now);
+}
+
+/** The same, if it had room. */
+function slotsOf(candidate: Candidate, target: string, now: number): number {
+  if (!isLive(candidate, now)) return 0;
   if (target === BACKEND) return 1;
-  if (candidate.isFull) return 0;
   for (const pool of candidate.pools) {
     if (pool.model === target && pool.healthy > 0) return Math.max(1, pool.slots);
   }

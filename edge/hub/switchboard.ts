@@ -8,7 +8,7 @@ import type { End } from "../../shared/wire/messages.ts";
 import type { Spool } from "../../shared/wire/spool.ts";
 import { Abandoned } from "./abandoned.ts";
 import { freeOn, leave, letGoOfSent, pushBody, sendOpen, sendReset, sendResume, takeAnswer } from "./boarding.ts";
-import { brokenOff, failureOf, outOfTime, tellSpent } from "./endings.ts";
+import { brokenOff, failureOf, outOfTime, tellSpent, unplaced } from "./endings.ts";
 import { Exchange, type Order, type Reader } from "./exchange.ts";
 import { Link, type LinkState, type Transport } from "./link.ts";
 import { ACCEPT_WITHIN_MS, HOLD_MS, isGivenUp, mayGoOn, patienceOf, placeFor, REATTACH_WITHIN_MS } from "./patience.ts";
@@ -115,7 +115,7 @@ export class Switchboard {
       if (isGivenUp(exchange, now)) this.#giveUp(exchange);
       if (now < exchange.deadline) continue;
       if (exchange.state === "opened") this.#missedAccept(exchange, now);
-      else if (exchange.state === "waiting") this.fail(exchange, { code: exchange.refusal });
+      else if (exchange.state === "waiting") this.fail(exchange, unplaced(exchange, this.links, now));
       else if (exchange.state === "detached") this.#overdue(exchange, now);
     }
     for (const link of [...this.links]) {
@@ -283,10 +283,10 @@ export class Switchboard {
     this.settlement.over(exchange);
     link?.credit();
     link?.flush();
-    // What it had granted is free for the first that waits for it, and not for a connector.
+    // What it had granted is free for those that wait for it, and not for a connector: the first come first.
     for (const next of link === null ? [] : [...this.#waiting]) {
+      if (link?.isFull) break;
       this.#dispatch(next, this.#now);
-      if (!this.#waiting.has(next)) break;
     }
   }
 

@@ -2,7 +2,7 @@
 // more. Knows numbers only; the bytes are elsewhere. Credit is granted by `consume`, never by `receive`.
 import { CloseCode, EXCHANGE_WINDOW_BYTES, type Frame, WireViolation } from "./frames.ts";
 import { creditFrame } from "./messages.ts";
-import { GROWTH_SHARE } from "./windows.ts";
+import { CHANNEL_SHARE, growth } from "./windows.ts";
 
 /** Absolute numbers of one direction of a socket. */
 export interface SocketCount {
@@ -23,7 +23,6 @@ interface Account {
 
 /** Raising the socket's limit in steps of an eighth keeps at least 7/8 of the window usable at any time. */
 const SOCKET_STEP = 8;
-const CHANNEL_SHARE = 3 / 4;
 /** Four times what tokens come to: 50 a second, 300 bytes each. */
 const BULK_BYTES_PER_MS = 60;
 
@@ -100,7 +99,7 @@ export class Inbox {
   /**
    * Bytes have been taken by the reader.
    * A channel that moves in bulk gets twice the window next time; one that carries tokens keeps what it has. More than was just
-   * consumed is only granted out of a share of what is free, so what is outstanding never outgrows it.
+   * consumed is only granted out of what is free (windows.ts), so what is outstanding never outgrows it.
    * @param free bytes that may still be granted, over everything that this channel shares with others.
    * @param now ms.
    * @returns the CREDIT of the channel, if it is time for one: at half a window.
@@ -118,7 +117,7 @@ export class Inbox {
     const isBulk =
       account.received === account.limit || account.ungranted > BULK_BYTES_PER_MS * (now - account.grantedAt);
     const wanted = isBulk ? Math.min(account.window * 2, EXCHANGE_WINDOW_BYTES) : account.window;
-    const affordable = Math.max(account.ungranted, Math.floor((free + bytes) * GROWTH_SHARE));
+    const affordable = Math.max(account.ungranted, growth(free + bytes, account.window));
     const grant = Math.min(wanted - ahead, affordable);
     account.window = ahead + grant;
     account.limit += grant;

@@ -234,7 +234,7 @@ describe("an exchange", () => {
     const socket = await withOpen(sockets);
     const opened = await socket.hear(FrameType.OPEN);
     const head = jsonFrame(FrameType.HEAD, opened.channel, { status: 200, headers: [] });
-    // In one message: nobody can take any of it before the last byte is counted. The first window is 64 KiB at most.
+    // In one message: nobody can take any of it before the last byte is counted. The first window is 48 KiB at most.
     const data = { type: FrameType.DATA, channel: opened.channel, payload: new Uint8Array(30_000) };
     socket.say(acceptFrame(opened.channel), head, ...Array<typeof data>(7).fill(data));
     expect(await socket.hearClose()).toMatchObject({ code: CloseCode.FLOW_CONTROL });
