@@ -24,5 +24,5 @@ export interface Engine {
       onEnd(): void;
       onFailure(failure: Failure): void;
     },
-  ): { abort(): void; resume(): void };
+  ): { abort(): void; resume(): void; letEnd(): void };
 }

@@ -41,7 +41,7 @@ export class Serving implements Service, Observed {
   detail: string | undefined;
   isWithdrawn = false;
   #lastByteAt: number;
-  #running: { abort(): void; resume(): void } | null = null;
+  #running: ReturnType<Engine["serve"]> | null = null;
   #rewriter: Rewriter | null = null;
   /** Body of an engine's 4xx while it comes. */
   #refusal: { status: number; parts: Uint8Array[]; bytes: number } | null = null;
@@ -195,11 +195,13 @@ export class Serving implements Service, Observed {
     }
     const bytes = this.#rewriter === null ? chunk : this.#rewriter.push(chunk);
     const takesMore = bytes.byteLength === 0 || this.#pass(bytes);
-    if (this.#rewriter?.stands !== "failed") return takesMore;
-    // Whatever it still says, it says to nobody.
-    this.#running?.abort();
+    const stands = this.#rewriter?.stands ?? "open";
+    if (stands === "open") return takesMore;
+    // Whatever it still says, it says to nobody; and an engine that holds its connection open behind its own end holds nothing else.
+    if (stands === "done") this.#running?.letEnd();
+    else this.#running?.abort();
     this.#onEnd();
-    return false;
+    return stands === "done";
   }
 
   #onEnd(): void {
@@ -227,10 +229,6 @@ export class Serving implements Service, Observed {
   }
 
   #onFailure(failure: Failure): void {
-    if (this.#rewriter?.stands === "done") {
-      this.#onEnd();
-      return;
-    }
     this.detail = failure.detail;
     this.#fail(failure.public);
   }

@@ -42,7 +42,7 @@ export class Backend {
     const { method, path, headers, body } = request;
     if (method !== VERIFY_KEY.method || path !== VERIFY_KEY.path) {
       handler.onFailure(new Failure("not_found"));
-      return { abort: () => {}, resume: () => {} };
+      return { abort: () => {}, resume: () => {}, letEnd: () => {} };
     }
     const own = Object.entries(this.#config.headers).map(([name, value]): [string, string] => [
       name.toLowerCase(),
@@ -113,6 +113,6 @@ export class Backend {
     const ms = Math.max(0, Math.min(this.#config.timeoutS * 1000, deadline - this.#clock.now()));
     const timer = this.#clock.setTimeout(() => fail("upstream_timeout", "not done in time", null), ms);
     send();
-    return { abort: finish, resume: () => sending?.resume() };
+    return { abort: finish, resume: () => sending?.resume(), letEnd: finish };
   }
 }

@@ -92,6 +92,11 @@ class Whole implements Running {
     this.#abortAllBut(null);
   }
 
+  /** None of its parts is a stream, which alone says that it is whole. */
+  letEnd(): void {
+    this.abort();
+  }
+
   resume(): void {
     if (this.#sole !== null) {
       this.#sole.running?.resume();

@@ -36,6 +36,11 @@ export interface Running {
   /** Stops in whatever state it is; the upstream sees its connection closed. */
   abort(): void;
   resume(): void;
+  /**
+   * The answer is whole: nothing more is told of it. The upstream has a moment to end its response by itself, so that its
+   * connection is kept; then it is stopped.
+   */
+  letEnd(): void;
 }
 
 export type Timer = unknown;

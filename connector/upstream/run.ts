@@ -29,6 +29,9 @@ export interface RunHost extends Clock {
 /** How a slot came free: the connection is kept for the next, is gone, or is gone and the work is to be done again. */
 export type Release = "kept" | "cut" | "lost";
 
+/** How long a response may go on behind the whole answer: the end of a chunked one follows at once, if it comes. */
+export const END_WITHIN_MS = 250;
+
 const LOSS_OF_BREAK: Readonly<Record<BreakKind, Loss>> = {
   connect: "connect",
   stale: "stale",
@@ -52,6 +55,8 @@ export class Run implements Running, Ticket {
   #index: number | null = null;
   #sentAt = 0;
   #sending: Sending | null = null;
+  /** Its answer is whole, and the response may end: until this rings. */
+  #grace: Timer | null = null;
   #isCommitted = false;
   #isOver = false;
 
@@ -90,7 +95,7 @@ export class Run implements Running, Ticket {
     const request = own === undefined ? this.request : withHeaders(this.request, own);
     this.#sending = this.#host.send(index, request, {
       onHead: (status, headers) => this.#onHead(status, headers),
-      onData: (chunk) => this.#hand(() => this.#handler.onData(chunk)) ?? false,
+      onData: (chunk) => (this.#isOver ? true : (this.#hand(() => this.#handler.onData(chunk)) ?? false)),
       onEnd: () => this.#onEnd(),
       onBreak: (kind, cause) => this.#onBreak(kind, cause),
     });
@@ -104,6 +109,13 @@ export class Run implements Running, Ticket {
   }
 
   resume(): void {
+    this.#sending?.resume();
+  }
+
+  letEnd(): void {
+    if (!this.#close()) return;
+    if (this.#index !== null) this.#host.succeeded(this.#index);
+    this.#grace = this.#host.setTimeout(() => this.#ended("cut"), END_WITHIN_MS);
     this.#sending?.resume();
   }
 
@@ -125,6 +137,10 @@ export class Run implements Running, Ticket {
   }
 
   #onEnd(): void {
+    if (this.#grace !== null) {
+      this.#ended("kept");
+      return;
+    }
     if (this.#index !== null) this.#host.succeeded(this.#index);
     // Before it is over: a reader that throws at the end must hear of a failure.
     this.#hand(() => this.#handler.onEnd());
@@ -134,6 +150,10 @@ export class Run implements Running, Ticket {
   }
 
   #onBreak(kind: BreakKind, cause: Error | null): void {
+    if (this.#grace !== null) {
+      this.#ended("cut");
+      return;
+    }
     if (!this.#isCommitted) {
       this.#lose(LOSS_OF_BREAK[kind], cause);
       return;
@@ -165,6 +185,14 @@ export class Run implements Running, Ticket {
     }
     const detail = `${this.#host.nameOf(this.#index)}: no end of the answer in the time for the whole request`;
     this.fail(new Failure("upstream_timeout", { detail }));
+  }
+
+  /** The response has ended behind the whole answer, or will not. */
+  #ended(how: Release): void {
+    if (this.#grace !== null) this.#host.clearTimeout(this.#grace);
+    this.#grace = null;
+    this.#drop(how);
+    this.#host.over(this, null);
   }
 
   /** Ends the attempt, if there is one, and gives its slot back. */

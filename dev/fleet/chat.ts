@@ -104,9 +104,13 @@ async function stream(run: Run): Promise<void> {
   switch (ending) {
     case "gone":
       return;
-    case "complete":
-      response.end(take() + plan.choices.map((choice) => last(run, choice)).join("") + shapes.DONE);
+    case "complete": {
+      const end = take() + plan.choices.map((choice) => last(run, choice)).join("") + shapes.DONE;
+      if (exchange.faults().open_after_done !== true) return void response.end(end);
+      response.write(end);
+      while (!exchange.gone) await exchange.pause();
       return;
+    }
     case "error":
       response.end(take() + shapes.errorEvent("simulated fault"));
       return;

@@ -27,6 +27,8 @@ export const Faults = z
     reset_after_tokens: place.optional(),
     /** An SSE event with an error; a plain answer becomes a 500. */
     error_event_after_tokens: place.optional(),
+    /** A stream says `[DONE]`, and its HTTP message does not end: its client must. */
+    open_after_done: z.boolean().optional(),
     /** Instead of the engine's own pace. */
     slow_ms_per_token: z.number().min(0).optional(),
     /** A plain answer is padded to so many bytes. */

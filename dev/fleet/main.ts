@@ -37,7 +37,7 @@ Each engine also answers, for tests (add ?port=P to ask one engine through anoth
   GET  /sim/ledger   what each request really used, and how it ended; ?since=SEQ gives what came behind it
   POST /sim/faults   JSON of faults, replaces all; {} clears them
 
-Faults: loading, status=CODE, hang_before_head, reset_before_head, refuse[=N], exit, slow_ms_per_token=MS,
+Faults: loading, status=CODE, hang_before_head, reset_before_head, open_after_done, refuse[=N], exit, slow_ms_per_token=MS,
   answer_bytes=N (with it hang_after_head), and hang_, truncate_, cut_, reset_ and error_event_after_tokens=K; count=N limits them to N requests.
 
 Examples:

@@ -9,7 +9,7 @@ test("an exchange begins at the time of day, and goes on by the uptime, which is
   const engine: Engine = {
     serve: ({ deadline }) => {
       deadlines.push(deadline);
-      return { abort: () => {}, resume: () => {} };
+      return { abort: () => {}, resume: () => {}, letEnd: () => {} };
     },
   };
   const { now, seen } = steadyFrom(1_700_000_000_000, () => uptime);

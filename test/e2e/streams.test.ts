@@ -53,3 +53,17 @@ test(`${STREAMS} streams of ${TOKENS} tokens arrive whole, unmixed and unchanged
     expect(comparable(answers[i]!)).toBe(comparable(direct[i]!));
   }
 });
+
+test("a stream whose engine keeps its connection open behind [DONE] is over with that, and holds no slot", async () => {
+  await engines.fault({ open_after_done: true });
+  const ask = () =>
+    read(`${stack().url}/v1/chat/completions`, bodyOf(0, "heartcode-default"), {
+      authorization: "Bearer hc-sk-demo-admin",
+    });
+  // Twice as many as the pool has slots, in turns.
+  for (let turn = 0; turn < 2; turn += 1) {
+    const answers = await Promise.all(Array.from({ length: 128 }, ask));
+    expect(answers.filter((text) => text.endsWith("data: [DONE]\n\n"))).toHaveLength(128);
+  }
+  await engines.fault({});
+}, 40_000);

@@ -65,7 +65,7 @@ function begin() {
   const engine: Engine = {
     serve: (_, given) => {
       handler = given;
-      return { abort: () => heard.push("aborted"), resume: () => {} };
+      return { abort: () => heard.push("aborted"), resume: () => {}, letEnd: () => {} };
     },
   };
   const exchange = new Exchange(OPEN, () => {});

@@ -31,6 +31,7 @@ const broke = new Failure("upstream_error", { detail: "the answer broke off" });
 function begin(type: string | null = "text/event-stream", changes: Partial<Open> = {}) {
   const open = { ...OPEN, ...changes };
   let aborts = 0;
+  let endings = 0;
   let now = 0;
   let handler: Parameters<Engine["serve"]>[1] | undefined;
   let request: Parameters<Engine["serve"]>[0] | undefined;
@@ -43,6 +44,9 @@ function begin(type: string | null = "text/event-stream", changes: Partial<Open>
           aborts += 1;
         },
         resume: () => {},
+        letEnd: () => {
+          endings += 1;
+        },
       };
     },
   };
@@ -57,10 +61,22 @@ function begin(type: string | null = "text/event-stream", changes: Partial<Open>
     serving.tick();
   };
   const text = () => new TextDecoder().decode(exchange.answerBytes(0, exchange.answer.end));
-  return { exchange, request: request!, handler: handler!, text, wait, aborts: () => aborts };
+  return { exchange, request: request!, handler: handler!, text, wait, aborts: () => aborts, endings: () => endings };
 }
 
 describe("a stream", () => {
+  test("is over with its own end, whatever its connection does then: nothing behind it counts, and the engine may end by itself", () => {
+    const { exchange, handler, text, aborts, endings } = begin();
+    handler.onData(TOKEN);
+    handler.onData(bytes('data: {"choices":[],"usage":{"prompt_tokens":7,"completion_tokens":2}}\n\n'));
+    expect([exchange.end, endings()]).toEqual([null, 0]);
+    expect(handler.onData(bytes("data: [DONE]\n\n"))).toBe(true);
+    const usage = { prompt_tokens: 7, completion_tokens: 2, source: "engine" };
+    expect(exchange.end).toMatchObject({ outcome: "complete", failure: null, usage });
+    expect(text().endsWith("data: [DONE]\n\n")).toBe(true);
+    expect([endings(), aborts()]).toEqual([1, 0]);
+  });
+
   test("that breaks behind its own end is complete", () => {
     const { exchange, handler, text } = begin();
     handler.onData(TOKEN);

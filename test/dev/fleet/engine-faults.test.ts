@@ -81,6 +81,22 @@ describe("faults in a stream", () => {
   });
 });
 
+test("open_after_done leaves a stream open behind its end", async () => {
+  await setFaults({ open_after_done: true });
+  const socket = open(chat(), { path: CHAT, body: streamed });
+  let seen = "";
+  socket.on("data", (chunk) => {
+    seen += chunk;
+  });
+  await vi.waitFor(() => expect(seen).toContain("[DONE]\n\n"));
+  expect(ledger()).toMatchObject([{ outcome: "complete" }]);
+  // Its slot is free, and the next answer comes: nothing else was under way.
+  await setFaults({});
+  expect((await ask(chat(), { path: CHAT, body: streamed })).ending).toBe("complete");
+  expect(seen.endsWith("\n\n\r\n")).toBe(true);
+  socket.destroy();
+});
+
 describe("faults of a whole answer", () => {
   test.each([
     [{ truncate_after_tokens: 4 }, 200, "closed"],
