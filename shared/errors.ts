@@ -99,6 +99,8 @@ const table = {
     status: 504,
     type: "server_error",
     message: "The model server did not answer in time.",
+    // An engine was held for all of that time, for minutes as a rule: an SDK would have two more held by itself.
+    shouldRetry: false,
   },
   stream_interrupted: {
     status: 502,

@@ -113,8 +113,10 @@ export const ADVICE: Readonly<Record<ErrorCode, Advice>> = {
       "The connector's log names the upstream and what it said. After five failures in a row an upstream is left out for a while.",
   },
   upstream_timeout: {
-    cause: "The engines took longer than the connector's timeouts allow.",
-    consumer: "Try again, with a shorter prompt or a lower `max_tokens`. For long answers use `stream`.",
+    cause:
+      "The engines took longer than the connector's timeouts allow. Streams and embeddings were sent to a second engine before, where there was one.",
+    consumer:
+      "Ask again with a shorter prompt or a lower `max_tokens`, or with `stream` for long answers. The same request would hold an engine for as long once more, so the SDKs are told not to repeat it by themselves.",
     operator: "The connector's `timeouts`; the engines' load.",
   },
   stream_interrupted: {

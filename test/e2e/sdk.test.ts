@@ -151,6 +151,15 @@ describe("what is not sent again, however often the client would", () => {
     expect(calls[0]?.headers.get("retry-after")).toBeNull();
   });
 
+  test("an engine that took too long: the next one would be held for as long, for nothing", async () => {
+    await sfw.fault({ hang_before_head: true });
+    const before = await sfw.sum("requests");
+    const error = await thrownBy(chat(as(await newKey(), 5)));
+    expect(error).toMatchObject({ status: 504, code: "upstream_timeout" });
+    expect(calls.map(({ status, headers }) => [status, headers.get("x-should-retry")])).toEqual([[504, "false"]]);
+    expect(await sfw.sum("requests")).toBe(before + 1);
+  });
+
   test("a body over the cap", async () => {
     const content = "x".repeat(8 * 1024 * 1024);
     const error = await thrownBy(chat(as(await newKey(), 5), { messages: [{ role: "user", content }] }));
