@@ -1,5 +1,7 @@
 // An answer that is one JSON object, chunk by chunk: every top-level `model` gets the public name, `usage` is read, and
-// all other bytes pass as they come, most of them uncopied, up to the first that no such object has there. It holds a few kilobytes however long the answer is.
+// all other bytes pass as they come, most of them uncopied, up to the first that no such object has there. Behind several
+// choices what follows `usage` waits for the end: only that tells whether all of them are meant. It holds a few kilobytes however
+// long the answer is.
 import type { Usage } from "../../shared/wire/messages.ts";
 import {
   type AnswerOptions,
@@ -13,6 +15,7 @@ import {
 } from "./answer.ts";
 import { Capture } from "./capture.ts";
 import { ChoiceSizes } from "./choices.ts";
+import { Gather } from "./gather.ts";
 import {
   CLOSE_BRACE,
   COLON,
@@ -28,6 +31,7 @@ import {
   scalarRun,
   ValueSkip,
 } from "./json.ts";
+import { restated } from "./restate.ts";
 import { concat } from "./splice.ts";
 
 /** Room for a key or the value of `usage` or `timings`: ten times what engines send. */
@@ -71,6 +75,11 @@ class PlainRewriter implements Rewriter {
   /** Of the chunk at hand: what goes out, and where what has not gone out begins; null while a value is swallowed. */
   #parts: Uint8Array[] = [];
   #from: number | null = 0;
+  /** The value of `usage` and what has come behind it; null while nothing is held back. */
+  #held: Gather | null = null;
+  #usageBytes = 0;
+  /** Of the parts, the first that is held back. */
+  #heldFrom = 0;
 
   constructor(model: string) {
     this.#model = text.encode(JSON.stringify(model));
@@ -88,9 +97,10 @@ class PlainRewriter implements Rewriter {
     }
     const end = this.#state === "broken" ? at : chunk.length;
     if (this.#from !== null) {
-      if (this.#from === 0 && end === chunk.length) return chunk;
+      if (this.#from === 0 && end === chunk.length && this.#held === null) return chunk;
       if (this.#from < end) this.#parts.push(chunk.subarray(this.#from, end));
     }
+    if (this.#held !== null) this.#holdBack(this.#held);
     const out = this.#parts.length === 0 ? EMPTY : concat(this.#parts);
     this.#parts = [];
     return out;
@@ -102,9 +112,10 @@ class PlainRewriter implements Rewriter {
 
   finish(): Finish {
     if (this.#state === "over") return { tail: EMPTY, outcome: "complete", failure: null };
+    const tail = this.#held?.take() ?? EMPTY;
     const message =
       this.#state === "broken" ? "The model server's answer is malformed." : "The model server's answer broke off.";
-    return { tail: EMPTY, outcome: "truncated", failure: { code: "upstream_error", message } };
+    return { tail, outcome: "truncated", failure: { code: "upstream_error", message } };
   }
 
   usage(isLeft = false): Usage | null {
@@ -114,9 +125,28 @@ class PlainRewriter implements Rewriter {
       if (!isLeft || !this.#hasBegun) return null;
       return usageOf({ prompt: 0, completion: this.#choices?.reckoned ?? 0 }, "counted");
     }
+    const all = this.#ofAll(tokens);
+    return all === null ? usageOf(tokens, "engine") : usageOf(all, "counted");
+  }
+
+  /** Null: they are of all choices. */
+  #ofAll(tokens: Tokens): Tokens | null {
     // Who tells timings is llama.cpp, and that speaks of the first choice alone.
-    if (this.#timings === null || this.#choices === null || this.#choices.count < 2) return usageOf(tokens, "engine");
-    return usageOf({ ...tokens, completion: this.#choices.total(tokens.completion) }, "counted");
+    if (this.#timings === null || this.#choices === null || this.#choices.count < 2) return null;
+    return { ...tokens, completion: this.#choices.total(tokens.completion) };
+  }
+
+  /** Until the object is over, or is none, or is not what an engine sends. */
+  #holdBack(held: Gather): void {
+    for (const part of this.#parts.splice(this.#heldFrom)) held.add(part);
+    this.#heldFrom = 0;
+    if (this.#state !== "over" && this.#state !== "broken" && held.length <= CAPTURE_BYTES) return;
+    this.#held = null;
+    const bytes = held.take();
+    const all = this.#state === "over" && this.#usage !== null ? this.#ofAll(this.#usage) : null;
+    const usage = all === null ? undefined : restated(bytes.subarray(0, this.#usageBytes), all);
+    if (usage === undefined) this.#parts.push(bytes);
+    else this.#parts.push(usage, bytes.subarray(this.#usageBytes));
   }
 
   /** Takes at least the byte at `i`, or changes the state. @returns the index to go on at. */
@@ -168,6 +198,12 @@ class PlainRewriter implements Rewriter {
       this.#from = null;
       return i;
     }
+    if (this.#key === "usage" && this.#held === null && this.#usageBytes === 0 && (this.#choices?.count ?? 0) > 1) {
+      this.#parts.push(chunk.subarray(this.#from ?? i, i));
+      this.#from = i;
+      this.#held = new Gather();
+      this.#heldFrom = this.#parts.length;
+    }
     if (this.#key === "model") {
       this.#parts.push(chunk.subarray(this.#from ?? i, i), this.#model);
       this.#from = null;
@@ -217,8 +253,10 @@ class PlainRewriter implements Rewriter {
     if (!this.#isRead()) return;
     const value = this.#capture.taken();
     if (value === null) return;
-    if (this.#key === "usage") this.#usage = readUsage(parsed(value)) ?? this.#usage;
-    else this.#timings = readTimings(parsed(value)) ?? this.#timings;
+    if (this.#key === "usage") {
+      if (this.#usageBytes === 0) this.#usageBytes = value.length;
+      this.#usage = readUsage(parsed(value)) ?? this.#usage;
+    } else this.#timings = readTimings(parsed(value)) ?? this.#timings;
   }
 
   #isRead(): boolean {

@@ -1,5 +1,6 @@
 // A streamed answer, event by event: the model's name is replaced, usage is read and, unless the client asked for it,
-// taken out; everything else of an event keeps its bytes. Events leave in canonical form (`data: …` and a blank line)
+// taken out; where an engine says it of one choice at a time, it is said of all; everything else of an event keeps its
+// bytes. Events leave in canonical form (`data: …` and a blank line)
 // and whole. Comments and `retry:` of the engine are dropped: keep-alives are the connector's own. The stream is
 // complete only with the engine's own [DONE]; nothing is ever made up.
 import { createParser, type EventSourceMessage, type EventSourceParser } from "eventsource-parser";
@@ -18,6 +19,7 @@ import { Gather } from "./gather.ts";
 import { type Member, members } from "./items.ts";
 import { isSpace, NotJson, OPEN_BRACKET } from "./json.ts";
 import { messageOf } from "./refusal.ts";
+import { restated } from "./restate.ts";
 import { concat, splice } from "./splice.ts";
 import { Tally } from "./tally.ts";
 
@@ -69,6 +71,8 @@ class StreamRewriter implements Rewriter {
   /** `closing`: the bytes are over, and only a [DONE] without its blank line still counts. */
   #state: "open" | "closing" | "done" | "failed" = "open";
   #failure: WireFailure | null = null;
+  /** The last event that has no choices and only tells the usage: it goes out behind all others, and there is one. */
+  #closing: { readonly event: EventSourceMessage; readonly body: Uint8Array } | null = null;
   /** The event at hand, in bytes. */
   readonly #body = new Gather();
   readonly #out = new Gather();
@@ -102,6 +106,7 @@ class StreamRewriter implements Rewriter {
       this.#parser.feed(`${this.#decoder.decode()}\n\n`);
     }
     if (this.#state === "closing") {
+      this.#close();
       this.#failure = { code: "stream_interrupted" };
       this.#out.addText(errorEvent({ code: "stream_interrupted" }));
     }
@@ -118,6 +123,7 @@ class StreamRewriter implements Rewriter {
       if (this.#state !== "open" && this.#state !== "closing") return;
       this.#state = "done";
       this.#tally.over();
+      this.#close();
       this.#emit(event, [DONE_BYTES]);
       return;
     }
@@ -152,12 +158,26 @@ class StreamRewriter implements Rewriter {
       return;
     }
     const hasFigures = this.#count(event.data, chunk);
-    if (!this.#options.usage && hasFigures && isEmptyArray(chunk.choices)) return;
-    const parts = splice(body, list, ({ key }) => {
+    if (!hasFigures || !isEmptyArray(chunk.choices)) this.#pass(event, body, list);
+    else if (this.#options.usage) this.#closing = { event, body: body.slice() };
+  }
+
+  #pass(event: EventSourceMessage, body: Uint8Array, list: readonly Member[]): void {
+    const parts = splice(body, list, ({ key, value }) => {
       if (key === "model") return this.#model;
-      return key === "usage" && !this.#options.usage ? null : undefined;
+      if (key !== "usage") return undefined;
+      const { told } = this.#tally;
+      if (!this.#options.usage) return null;
+      return told === null ? undefined : restated(body.subarray(value.start, value.end), told);
     });
     this.#emit(event, parts);
+  }
+
+  #close(): void {
+    if (this.#closing === null) return;
+    const { event, body } = this.#closing;
+    this.#closing = null;
+    this.#pass(event, body, members(body));
   }
 
   /** @returns whether the chunk's `usage` holds figures. */
@@ -189,6 +209,7 @@ class StreamRewriter implements Rewriter {
   #fail(failure: WireFailure): void {
     if (this.#state !== "open") return;
     this.#state = "failed";
+    this.#close();
     this.#failure = failure;
     this.#out.addText(errorEvent({ code: "upstream_error", message: failure.message }));
   }

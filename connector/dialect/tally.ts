@@ -45,9 +45,14 @@ export class Tally {
     this.#isOver = true;
   }
 
+  /** What the engine has said until now of all choices together. */
+  get told(): Tokens | null {
+    return this.#closing ?? this.#ridingTotal();
+  }
+
   usage(): Usage | null {
     if (this.#events === 0) return null;
-    const engine = this.#closing ?? this.#ridingTotal();
+    const engine = this.told;
     if (engine === null) return this.#counted(this.#promptEstimate);
     // Of several choices some may be closed and others still run: what has gone out is then the better figure.
     if (!this.#isOver && this.#generated > engine.completion) return this.#counted(engine.prompt);

@@ -142,6 +142,32 @@ describe("limits", () => {
     expect((await world.chat(key, { n: 2, max_tokens: 400 })).status).toBe(200);
   });
 
+  test.each([
+    ["/v1/chat/completions", false],
+    ["/v1/chat/completions", true],
+    ["/v1/completions", false],
+    ["/v1/completions", true],
+  ])("of several choices the client's usage is what was counted (%s, stream: %s)", async (path, stream) => {
+    const key = await world.newKey();
+    const answer = await world.post(path, key, {
+      model: "heartcode-default",
+      n: 3,
+      max_tokens: 20,
+      ...(path.includes("chat") ? { messages: [{ role: "user", content: "hi" }] } : { prompt: "hi" }),
+      ...(stream ? { stream, stream_options: { include_usage: true } } : {}),
+    });
+    const text = await answer.text();
+    const told = [...text.matchAll(/"completion_tokens":(\d+),"prompt_tokens":(\d+),"total_tokens":(\d+)/g)];
+    const [completion, prompt, total] = told.at(-1)!.slice(1).map(Number);
+    expect(total).toBe(completion! + prompt!);
+    // An engine's own word of a stream, a reckoning of a whole answer.
+    if (stream) expect(completion).toBe(60);
+    else expect(completion).toBeGreaterThan(40);
+    if (path.includes("chat")) expect(told).toHaveLength(1);
+    await until(async () => (await world.leases()) === 0);
+    expect((await world.usage(key)).tokens_per_day.used).toBe(total);
+  });
+
   test("embeddings cost their prompt and nothing else", async () => {
     const key = await world.newKey();
     const answer = await world.post("/v1/embeddings", key, { model: "heartcode-embed", input: ["one", "two words"] });

@@ -20,12 +20,20 @@ const answer = (contents: readonly string[], completion: number, more: object = 
   );
 const TIMINGS = { timings: { prompt_n: 9, predicted_n: 10 } };
 
-function usageOf(bytes: Uint8Array, pieces = 1) {
+/** @param bytes cut into so many pieces. */
+function rewritten(bytes: Uint8Array, pieces = 1) {
   const rewriter = rewritePlain({ model: "public", scrub: (said) => said });
-  const step = Math.ceil(bytes.length / pieces);
-  for (let at = 0; at < bytes.length; at += step) rewriter.push(bytes.subarray(at, at + step));
-  expect(rewriter.finish().outcome).toBe("complete");
-  return rewriter.usage();
+  const step = Math.max(1, Math.ceil(bytes.length / pieces));
+  const out: Uint8Array[] = [];
+  for (let at = 0; at < bytes.length; at += step) out.push(rewriter.push(bytes.subarray(at, at + step)).slice());
+  const { tail, outcome } = rewriter.finish();
+  return { text: Buffer.concat([...out, tail]).toString(), outcome, usage: rewriter.usage() };
+}
+
+function usageOf(bytes: Uint8Array, pieces = 1) {
+  const { outcome, usage } = rewritten(bytes, pieces);
+  expect(outcome).toBe("complete");
+  return usage;
 }
 
 describe("several choices of a plain answer", () => {
@@ -45,6 +53,39 @@ describe("several choices of a plain answer", () => {
 
   test("that are one cost what the engine says", () => {
     expect(usageOf(answer(said.slice(0, 1), 10, TIMINGS))).toMatchObject({ completion_tokens: 10, source: "engine" });
+  });
+
+  test.each([1, 2, 7, 50, 1_000])(
+    "are shown as they are counted, and nothing else is changed (%i pieces)",
+    (pieces) => {
+      const bytes = answer(said, 10, { id: "x", ...TIMINGS });
+      const { text: shown, usage } = rewritten(bytes, pieces);
+      const completion = usage!.completion_tokens;
+      expect(completion).toBeGreaterThan(10);
+      const counted = `"completion_tokens":${completion},"prompt_tokens":9,"total_tokens":${9 + completion}`;
+      const source = Buffer.from(bytes).toString().replace('"model":"m"', '"model":"public"');
+      expect(shown).toBe(source.replace('"completion_tokens":10,"prompt_tokens":9,"total_tokens":19', () => counted));
+    },
+  );
+
+  const asTheyAre: [name: string, bytes: Uint8Array][] = [
+    ["an engine that counts them all", answer(said, 26, { id: "x" })],
+    ["a single one", answer(said.slice(0, 1), 10, TIMINGS)],
+    ["usage that is none", text.encode(JSON.stringify({ choices: said.map(choice), usage: null, ...TIMINGS }))],
+    ["usage before them", text.encode(JSON.stringify({ usage: { completion_tokens: 1 }, choices: said.map(choice) }))],
+    ["more behind usage than any engine sends", answer(said, 10, { id: "x".repeat(10_000), ...TIMINGS })],
+    ["usage that is larger than any", answer(said, 10, { usage: { completion_tokens: 1, x: "x".repeat(10_000) } })],
+    ["an answer that breaks off behind usage", answer(said, 10, { id: "x", ...TIMINGS }).subarray(0, -3)],
+    ["an answer that breaks off in usage", answer(said, 10).subarray(0, -9)],
+  ];
+  test.each(asTheyAre)("pass as they are: %s", (_, bytes) => {
+    const source = Buffer.from(bytes).toString().replace('"model":"m"', '"model":"public"');
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: bytes.length }), (pieces) => {
+        expect(rewritten(bytes, pieces).text).toBe(source);
+      }),
+      { numRuns: 20 },
+    );
   });
 
   test("are told apart whatever they say", () => {

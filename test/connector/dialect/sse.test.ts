@@ -41,10 +41,20 @@ describe("a stream of llama.cpp", () => {
   ];
   const renamed = (name: string) =>
     decoder.decode(captured(name).body).replaceAll('"model":"heartcode-chat-sfw"', '"model":"heartcode-sfw"');
+  const [, closing] = renamed("chat-stream-n2").match(/(data: \{"choices":\[\],.*\n\n)/)!;
+  /** Of two chunks with 3 tokens each the last one is left, and tells of both. */
+  const summed = (name: string) =>
+    name !== "chat-stream-n2"
+      ? renamed(name)
+      : renamed(name)
+          .replace(closing!, "")
+          .replace('"completion_tokens":3,"prompt_tokens":43,"total_tokens":46', () => {
+            return '"completion_tokens":6,"prompt_tokens":43,"total_tokens":49';
+          });
 
   test.each(captures)("(%s) passes byte for byte but for the model, if usage was asked for", (name, usage) => {
     const { body } = captured(name);
-    const expected = { body: renamed(name), outcome: "complete", failure: null, usage };
+    const expected = { body: summed(name), outcome: "complete", failure: null, usage };
     expect(expected.body).not.toContain("heartcode-chat-sfw");
     expect(rewritten([body], shown)).toEqual(expected);
     expect(rewritten(singly(body), shown)).toEqual(expected);
@@ -275,7 +285,56 @@ describe("usage", () => {
   });
 });
 
+describe("the usage of several choices, where it was asked for", () => {
+  const riding = (index: number, figures: string) => `{"choices":[{"index":${index},"text":""}],"usage":${figures}}`;
+  const rows: [name: string, events: string[], passed: string[]][] = [
+    [
+      "is that of all until then, where each choice has its own (completions of llama.cpp)",
+      [
+        riding(1, '{"completion_tokens":3,"prompt_tokens":7,"total_tokens":10,"x":{"a": 1}}'),
+        riding(0, '{"completion_tokens":2,"prompt_tokens":7,"total_tokens":9,"x":{"a": 1}}'),
+        "[DONE]",
+      ],
+      [
+        riding(1, '{"completion_tokens":3,"prompt_tokens":7,"total_tokens":10,"x":{"a": 1}}'),
+        riding(0, '{"completion_tokens":5,"prompt_tokens":7,"total_tokens":12,"x":{"a": 1}}'),
+        "[DONE]",
+      ],
+    ],
+    [
+      "stays where one chunk tells of all (vLLM)",
+      [riding(0, "null"), '{"choices":[],"usage":{"prompt_tokens":7, "completion_tokens":5}}', "[DONE]"],
+      [riding(0, "null"), '{"choices":[],"usage":{"prompt_tokens":7, "completion_tokens":5}}', "[DONE]"],
+    ],
+    [
+      "goes out behind all the choices, also those that end later",
+      ['{"choices":[],"usage":{"prompt_tokens":7,"completion_tokens":5}}', '{"choices":[{"index":0}]}', "[DONE]"],
+      ['{"choices":[{"index":0}]}', '{"choices":[],"usage":{"prompt_tokens":7,"completion_tokens":5}}', "[DONE]"],
+    ],
+    [
+      "goes out before the failure that ends them",
+      ['{"choices":[],"usage":{"prompt_tokens":7,"completion_tokens":5}}', '{"error":{"message":"m"}}'],
+      [
+        '{"choices":[],"usage":{"prompt_tokens":7,"completion_tokens":5}}',
+        '{"error":{"message":"m","type":"server_error","param":null,"code":"upstream_error"}}',
+      ],
+    ],
+    [
+      "is left as it is where it is no object of figures",
+      [riding(0, '{"prompt_tokens":1}'), riding(1, "7"), riding(1, '{"prompt_tokens":{}}'), "[DONE]"],
+      [riding(0, '{"prompt_tokens":1}'), riding(1, "7"), riding(1, '{"prompt_tokens":{}}'), "[DONE]"],
+    ],
+  ];
+  test.each(rows)("%s", (_, events, passed) => {
+    expect(whole(data(...events), shown).body).toBe(data(...passed));
+  });
+});
+
 describe("any stream", () => {
+  interface Figures {
+    readonly prompt_tokens: number;
+    readonly completion_tokens: number;
+  }
   interface Sent {
     readonly text: string;
     readonly value: Record<string, unknown>;
@@ -313,13 +372,30 @@ describe("any stream", () => {
       "",
     ];
   }
-  /** The same by way of values. */
-  function told({ value, framing: { event, id } }: Sent, usage: boolean) {
-    if (!usage && value.usage && Array.isArray(value.choices) && value.choices.length === 0) return [];
-    const { usage: figures, ...rest } = value;
-    const kept: Record<string, unknown> = usage && "usage" in value ? { ...rest, usage: figures } : rest;
-    if ("model" in kept) kept.model = "heartcode-sfw";
-    return [{ event, id, value: JSON.parse(JSON.stringify(kept)) as unknown }];
+  /** The same by way of values: figures are those of all choices until then, and of events that only close one the last is left. */
+  function told(events: readonly Sent[], usage: boolean) {
+    const total = (all: readonly Figures[]) => ({
+      prompt_tokens: Math.max(...all.map(({ prompt_tokens }) => prompt_tokens)),
+      completion_tokens: all.reduce((sum, { completion_tokens }) => sum + completion_tokens, 0),
+    });
+    const riding = new Map<number, Figures>();
+    const closed: Figures[] = [];
+    const out: { event: string | null; id: string | null; value: unknown }[] = [];
+    let last: (typeof out)[number] | undefined;
+    for (const { value, framing } of events) {
+      const { usage: figures, ...rest } = value as { usage?: Figures | null; choices?: { index: number }[] };
+      const kept: Record<string, unknown> = usage && "usage" in value ? { ...rest, usage: figures } : rest;
+      if ("model" in kept) kept.model = "heartcode-sfw";
+      const isClosing = figures && rest.choices?.length === 0;
+      if (figures && isClosing) closed.push(figures);
+      else if (figures) riding.set(rest.choices?.[0]?.index ?? 0, figures);
+      if (usage && figures) kept.usage = total(closed.length > 0 ? closed : [...riding.values()]);
+      const { event, id } = framing;
+      const one = { event, id, value: JSON.parse(JSON.stringify(kept)) as unknown };
+      if (!isClosing) out.push(one);
+      else if (usage) last = one;
+    }
+    return last === undefined ? out : [...out, last];
   }
   function read(body: string) {
     return body
@@ -344,7 +420,7 @@ describe("any stream", () => {
         const blocks = read(result.body);
         expect(blocks.pop()).toEqual({ event: null, id: null, data: "[DONE]" });
         expect(blocks.map(({ data, ...rest }) => ({ ...rest, value: JSON.parse(data) as unknown }))).toEqual(
-          events.flatMap((event) => told(event, usage)),
+          told(events, usage),
         );
       }),
       { numRuns: 300 },
