@@ -39,6 +39,8 @@ export function firstWindow(free: number, isStream: boolean): number {
  * @param window bytes that it was ahead when credit was last given.
  */
 export function growth(free: number, window: number): number {
-  const spare = window < LARGE_BYTES ? free * (free / GRANTABLE_BYTES) : free - RESERVE_BYTES;
-  return Math.max(0, Math.floor(spare * GROWTH_SHARE));
+  // A hub of many sockets may have granted more than it has.
+  const left = Math.max(0, free);
+  const spare = window < LARGE_BYTES ? left * (left / GRANTABLE_BYTES) : Math.max(0, left - RESERVE_BYTES);
+  return Math.floor(spare * GROWTH_SHARE);
 }

@@ -13,7 +13,7 @@ import { Inbox } from "../../../shared/wire/inbox.ts";
 import { acceptFrame, readCredit } from "../../../shared/wire/messages.ts";
 import { Outbox } from "../../../shared/wire/outbox.ts";
 import { Spool } from "../../../shared/wire/spool.ts";
-import { firstWindow, isFull, LEAST_WINDOW_BYTES } from "../../../shared/wire/windows.ts";
+import { firstWindow, growth, isFull, LEAST_WINDOW_BYTES } from "../../../shared/wire/windows.ts";
 
 const END = { type: FrameType.END, channel: 0, payload: new Uint8Array(0) };
 
@@ -253,6 +253,11 @@ describe("windows", () => {
         }
       }),
     );
+  });
+
+  test.each([0, -1, -SOCKET_WINDOW_BYTES, -32 * 1024 * 1024])("do not grow where %i bytes are left", (free) => {
+    for (const window of [LEAST_WINDOW_BYTES, 64 * 1024]) expect(growth(free, window)).toBe(0);
+    for (const isStream of [true, false]) expect(firstWindow(free, isStream)).toBe(LEAST_WINDOW_BYTES);
   });
 
   test("grow large out of what they leave to others only", () => {
