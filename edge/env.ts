@@ -9,6 +9,8 @@ export interface HubRpc extends Rpc.DurableObjectBranded {
   status(): HubStatus;
   running(): number;
   dismiss(): void;
+  /** What could not be written is written now. */
+  catchUp(): void;
   /** Development only: the object is lost in the middle of whatever it does. Rejects, as every call to a lost object does. */
   devAbort(): void;
 }

@@ -1,8 +1,6 @@
 // How an edge ends that runs on one's own machine (dev/edge), where nobody but itself can stop the requests: from the first
 // look on nothing new begins, and when nothing runs any more the connectors are let go. On Cloudflare nobody looks.
-import { errorBody, errorHead, type PublicFailure } from "../shared/errors.ts";
-import { logRequest, newRequestId } from "./log.ts";
-import { routeOf } from "./routes.ts";
+import { turnedAway } from "./turned-away.ts";
 
 const RETRY_AFTER_MS = 1_000;
 /** Answers that are a moment away from running (a key that was looked up, a body that has just come) are seen by the second look. */
@@ -39,14 +37,10 @@ export class Leaving {
     if (!this.#isOn) return null;
     const path = new URL(request.url).pathname;
     if (path === "/health" || path.startsWith("/admin/")) return null;
-    const failure: PublicFailure = {
+    return turnedAway(request, {
       code: "model_unavailable",
       message: "This edge is about to restart. Please try again.",
       retryAfterMs: RETRY_AFTER_MS,
-    };
-    const { status, headers } = errorHead(failure);
-    const id = newRequestId();
-    logRequest({ request_id: id, method: request.method, path: routeOf(path), status, code: failure.code });
-    return Response.json(errorBody(failure), { status, headers: { ...headers, "x-request-id": id } });
+    });
   }
 }

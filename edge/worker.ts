@@ -11,9 +11,13 @@ import { Store } from "./gate/store.ts";
 import { HubObject } from "./hub/object.ts";
 import { Leaving } from "./leaving.ts";
 import { readSettings } from "./settings.ts";
+import { Writing } from "./writing.ts";
 
 /** How long one exchange may take, queue and answer together. */
 const EXCHANGE_MS = 600_000;
+
+/** Of the whole process: hubs and Worker are one isolate where somebody says anything of it. */
+const writing = new Writing();
 
 export class Hub extends HubObject<Env> {
   protected override readonly gate: Gate;
@@ -25,7 +29,7 @@ export class Hub extends HubObject<Env> {
     this.#devFaults = settings.devFaults;
     this.gate = new Gate({
       ask: this.ask,
-      store: new Store(ctx.storage.sql),
+      store: new Store(ctx.storage.sql, () => writing.isPossible),
       tiers: settings.tiers,
       timeoutMs: settings.backendTimeoutMs,
       exchangeMs: EXCHANGE_MS,
@@ -74,16 +78,23 @@ const leaving = new Leaving();
 export class Control extends WorkerEntrypoint<Env> {
   override async fetch(request: Request): Promise<Response> {
     // That this is answered says that the Worker's turn has come.
-    if (new URL(request.url).pathname === "/alive") return new Response("alive");
+    const { pathname } = new URL(request.url);
+    if (pathname === "/alive") return new Response("alive");
     const { shards } = readSettings(this.env);
     const hubs = Array.from({ length: shards }, (_, shard) => hubOf(this.env, shard));
-    return Response.json(await leaving.look(hubs));
+    if (pathname === "/unwritable") writing.isPossible = false;
+    else if (pathname === "/writable") {
+      writing.isPossible = true;
+      // One that fails again is seen by its write.
+      await Promise.allSettled(hubs.map((hub) => hub.catchUp()));
+    } else return Response.json(await leaving.look(hubs));
+    return new Response(null, { status: 204 });
   }
 }
 
 export default {
   fetch: (request, env, context) => {
-    const answer = () => leaving.refusal(request) ?? app.fetch(request, env, context);
+    const answer = () => leaving.refusal(request) ?? writing.refusal(request) ?? app.fetch(request, env, context);
     return request.headers.has("origin") ? shared(request, answer) : answer();
   },
 } satisfies ExportedHandler<Env>;

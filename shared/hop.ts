@@ -147,6 +147,8 @@ export interface HubStatus {
   /** Since this hub woke. */
   readonly outcomes: readonly OutcomeCount[];
   readonly gate: GateStatus;
+  /** What is decided here can be written down. */
+  readonly writable: boolean;
 }
 
 export interface OutcomeCount {

@@ -107,6 +107,7 @@ async function bareLayers(engines: EnginePorts, signal: AbortSignal): Promise<La
     state: join(directory, "bare-state"),
     listen: { host: "127.0.0.1", port: 0 },
     controlPath: join(directory, "bare.sock"),
+    complained: () => {},
     settings: { ANSWER: Buffer.from(answer).toString("base64") },
   });
   stopBare = () => workerd.stop();

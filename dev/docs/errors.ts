@@ -50,6 +50,9 @@ export const ADVICE: Readonly<Record<ErrorCode, Advice>> = {
     consumer: "Try again after `retry-after`; the SDKs do so by themselves.",
     operator:
       "`GET /health/ready` says which pool is empty. Is the connector running, are its engines up (`/health`; 503 is an engine that still loads its model)?",
+    variants: [
+      "A self-hosted edge whose disk is full, or cannot be written, answers so at once, and serves again as soon as there is room: its log names `EDGE_STATE`.",
+    ],
   },
   queue_full: {
     cause:

@@ -6,10 +6,12 @@ import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type CertificateFiles, readCertificate, watchCertificate } from "./certificate.ts";
+import { DiskWatch } from "./disk-watch.ts";
 import { type Front, startFront } from "./front.ts";
 import { leave } from "./leave.ts";
 import { startRedirect } from "./redirect.ts";
-import { bracketed, startWorkerd, type Workerd } from "./workerd.ts";
+import { tryToWrite } from "./room.ts";
+import { bracketed, startWorkerd, type Workerd, type WorkerdOptions } from "./workerd.ts";
 
 export interface EdgeOptions {
   readonly bundle: string;
@@ -58,7 +60,7 @@ export async function startEdge(options: EdgeOptions): Promise<RunningEdge> {
   process.once("exit", sweep);
   const common = { bundle, state, settings, controlPath: join(folder, "control"), ...inspect };
   if (options.front !== true && options.tls === undefined) {
-    const workerd = await startWorkerd({ ...common, listen: { host, port } });
+    const workerd = await startWatched({ ...common, listen: { host, port } }, log);
     return {
       url: `http://${bracketed(host)}:${workerd.port}`,
       port: workerd.port,
@@ -86,7 +88,7 @@ export async function startEdge(options: EdgeOptions): Promise<RunningEdge> {
         ? undefined
         : await listening(options.redirect.port, startRedirect({ host, httpsPort: front.port, ...options.redirect }));
     if (redirect !== undefined) undo.unshift(() => redirect.close());
-    const workerd = await startWorkerd({ ...common, listen: hop });
+    const workerd = await startWatched({ ...common, listen: hop }, log);
     undo.splice(undo.length - 1, 0, () => workerd.stop());
     up.resolve();
     const watch =
@@ -118,6 +120,25 @@ export async function startEdge(options: EdgeOptions): Promise<RunningEdge> {
     for (const step of undo) await step();
     throw error;
   }
+}
+
+/** With an eye on the disk that it writes to. */
+async function startWatched(
+  options: Omit<WorkerdOptions, "complained">,
+  log: (line: string) => void,
+): Promise<Workerd> {
+  const { state } = options;
+  const watch = new DiskWatch({
+    state,
+    attempt: () => tryToWrite(state),
+    tell: async (isWritable) => workerd.tellWritable(isWritable),
+    log,
+    now: () => performance.now(),
+    after: (ms, work) => void setTimeout(work, ms).unref(),
+  });
+  const workerd = await startWorkerd({ ...options, complained: (word) => watch.complained(word) });
+  void workerd.exited.then(() => watch.stop());
+  return workerd;
 }
 
 async function drain(front: Front, workerd: Workerd, withinMs: number, log: (line: string) => void): Promise<void> {

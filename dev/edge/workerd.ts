@@ -6,6 +6,7 @@ import { join, relative, resolve } from "node:path";
 import { json } from "node:stream/consumers";
 import type { Look } from "../../edge/leaving.ts";
 import { readCompatibility } from "./compatibility.ts";
+import { Complaints } from "./complaints.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
 /** The native binary: killing a wrapper would leave workerd on the port. */
@@ -38,10 +39,12 @@ export interface WorkerdOptions {
   readonly bundle: string;
   readonly state: string;
   readonly listen: ListenAt;
-  /** A unix socket for {@link Workerd.look}. */
+  /** A unix socket for {@link Workerd.look} and its like. */
   readonly controlPath: string;
   /** Address and port for Chrome DevTools. */
   readonly inspect?: string;
+  /** Is told when a write to `state` has failed, with the word for it. */
+  readonly complained: (word: string) => void;
   /** The Worker's variables and secrets: in the process environment, never on disk or in arguments. */
   readonly settings: Readonly<Record<string, string>>;
 }
@@ -55,6 +58,8 @@ export interface Workerd {
   isAlive(): Promise<boolean>;
   /** From the first call on nothing new begins; rejects where workerd does not answer. */
   look(): Promise<Look>;
+  /** Whether what the hubs keep can be written. Rejects where workerd does not answer. */
+  tellWritable(isWritable: boolean): Promise<void>;
   /** @param withinMs what is left after it is cut. */
   stop(withinMs?: number): Promise<void>;
 }
@@ -62,9 +67,13 @@ export interface Workerd {
 /** @throws Error in one line if it does not come up. */
 export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
   const { bundle, state, listen, controlPath, settings, inspect } = options;
-  await mkdir(join(state, "do"), { recursive: true });
   const file = join(state, "workerd.capnp");
-  await writeFile(file, configOf(relative(state, join(bundle, "worker.js")), { listen, controlPath, settings }));
+  try {
+    await mkdir(join(state, "do"), { recursive: true });
+    await writeFile(file, configOf(relative(state, join(bundle, "worker.js")), { listen, controlPath, settings }));
+  } catch (error) {
+    throw new Error(`EDGE_STATE ${state} cannot be written: ${(error as NodeJS.ErrnoException).code}`);
+  }
   const inspector = inspect === undefined ? [] : [`--inspector-addr=${inspect}`];
   const child = spawn(WORKERD, ["serve", file, "--control-fd=3", ...inspector], {
     cwd: state,
@@ -78,11 +87,19 @@ export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
   const exited = new Promise<number | null>((done) => child.once("exit", (code) => done(code)));
   let said = "";
   let isUp = false;
-  child.stderr?.setEncoding("utf8").on("data", (text: string) => {
+  const complaints = new Complaints();
+  const stderr = child.stderr?.setEncoding("utf8");
+  stderr?.on("data", (text: string) => {
     // Until it listens its words are ours to tell, in one line.
-    if (isUp) process.stderr.write(text);
-    else said = (said + text).slice(-4_000);
+    if (!isUp) {
+      said = (said + text).slice(-4_000);
+      return;
+    }
+    const { rest, complaint } = complaints.hear(text);
+    process.stderr.write(rest);
+    if (complaint !== null) options.complained(complaint);
   });
+  stderr?.on("end", () => process.stderr.write(complaints.end()));
   const listening = new Promise<number>((done) => {
     let lines = "";
     const control = child.stdio[3] as NodeJS.ReadableStream;
@@ -105,6 +122,7 @@ export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
     exited,
     isAlive: () => isAlive(controlPath),
     look: () => look(controlPath),
+    tellWritable: (isWritable) => tell(controlPath, isWritable ? "/writable" : "/unwritable"),
     stop: async (withinMs = KILL_AFTER_MS) => {
       if (child.exitCode !== null || child.signalCode !== null) return;
       child.kill("SIGTERM");
@@ -126,6 +144,10 @@ function ask(socketPath: string, path: string): Promise<IncomingMessage> {
 
 async function look(socketPath: string): Promise<Look> {
   return (await json(await ask(socketPath, "/"))) as Look;
+}
+
+async function tell(socketPath: string, path: string): Promise<void> {
+  (await ask(socketPath, path)).resume();
 }
 
 async function isAlive(socketPath: string): Promise<boolean> {

@@ -24,6 +24,8 @@ export interface StackOptions {
   readonly edge?: Readonly<Record<string, string>>;
   /** More arguments of the edge. */
   readonly edgeArgs?: readonly string[];
+  /** A command that becomes the edge, whose own command follows it. */
+  readonly edgeUnder?: (directory: string) => readonly string[];
   /** The edge has TLS with a certificate that this PEM file vouches for. */
   readonly ca?: string;
   /** Only what the connectors dial has, and this file vouches for it. */
@@ -69,11 +71,16 @@ export interface Stack {
 export async function startStack(crew: Crew, options: StackOptions): Promise<Stack> {
   const { directory, connectors = ["onprem-1"] } = options;
   const node = process.execPath;
-  const start = (name: string, args: string[], env?: Record<string, string>): Child =>
+  const start = (
+    name: string,
+    args: string[],
+    env?: Record<string, string>,
+    [command = node, ...under]: readonly string[] = [],
+  ): Child =>
     crew.start({
       name,
-      command: node,
-      args,
+      command,
+      args: command === node ? args : [...under, node, ...args],
       ipc: true,
       graceMs: 5_000,
       logFile: join(directory, `${name}.log`),
@@ -97,6 +104,7 @@ export async function startStack(crew: Crew, options: StackOptions): Promise<Sta
         ...["--drain", "0", ...(options.edgeArgs ?? [])],
       ],
       { AUTH_MODE: "backend", ...options.edge },
+      options.edgeUnder?.(directory),
     );
   const edge = edgeOn(options.edgePort ?? 0);
   const [engines, { port: backendPort }, { port, pid }] = await Promise.all([

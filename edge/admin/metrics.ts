@@ -45,6 +45,12 @@ export const METRICS: readonly Metric[] = [
     samples: (hubs) => hubs.map((hub, shard) => [{ shard }, hub.links.filter((link) => link.live).length]),
   },
   {
+    name: "heartcode_edge_writable",
+    type: "gauge",
+    help: "Whether what a hub decides can be written down, by shard: 0 where the disk is full or cannot be written.",
+    samples: (hubs) => hubs.map((hub, shard) => [{ shard }, hub.writable ? 1 : 0]),
+  },
+  {
     name: "heartcode_edge_slots",
     type: "gauge",
     help: "Requests that the healthy engines of all connectors can run at once, by pool.",

@@ -5,6 +5,8 @@ import type { EstimatesState } from "./estimate.ts";
 import type { LedgerState } from "./ledger.ts";
 
 export interface Disk extends Shelf {
+  /** False: a write would lose the hub, and nothing is to be written. */
+  readonly isWritable: boolean;
   ledger(digest: string): LedgerState | null;
   /** Ledgers with leases: their ENDs may come before their keys do. */
   leased(): Iterable<readonly [digest: string, state: LedgerState]>;

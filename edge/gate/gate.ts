@@ -93,7 +93,7 @@ export class Gate {
     if (!this.#books.isLosing(now)) return;
     this.#write(["lose", now]);
     // At once: a life that only hears a report has no tick, and the next one would wait a minute anew.
-    this.#journal.commit();
+    this.commit();
   }
 
   /** Lets a request in or says why not. A denial is a value. Answers at once where the account is known. */
@@ -163,14 +163,20 @@ export class Gate {
     this.#write(["reopen", id, attempt]);
   }
 
-  /** No answer may leave the hub before. */
-  commitAdmissions(): void {
-    this.#journal.commitAdmissions();
+  get isWritable(): boolean {
+    return this.#options.store.isWritable;
   }
 
-  /** No END may be acknowledged before. */
-  commit(): void {
-    this.#journal.commit();
+  /** No answer may leave the hub before. Where nothing can be written nobody is let in, and what is applied is kept for later. */
+  commitAdmissions(): void {
+    if (this.isWritable) this.#journal.commitAdmissions();
+  }
+
+  /** No END may be acknowledged before. @returns whether it may be now. */
+  commit(): boolean {
+    const { isWritable } = this;
+    if (isWritable) this.#journal.commit();
+    return isWritable;
   }
 
   /**
@@ -178,6 +184,7 @@ export class Gate {
    * @returns the leases that ran out, and what each has cost.
    */
   tick(now: number, isResting: boolean): Cost[] {
+    if (!this.isWritable) return [];
     const expired = this.#charges.expired(now);
     this.commit();
     this.#rest(now, isResting);

@@ -21,10 +21,16 @@ const KNOWN = "known";
 
 export class Store implements Disk {
   readonly #sql: SqlStorage;
+  readonly #isWritable: () => boolean;
 
-  constructor(sql: SqlStorage) {
+  constructor(sql: SqlStorage, isWritable: () => boolean = () => true) {
     this.#sql = sql;
+    this.#isWritable = isWritable;
     sql.exec(SCHEMA);
+  }
+
+  get isWritable(): boolean {
+    return this.#isWritable();
   }
 
   // Accounts.
@@ -40,11 +46,13 @@ export class Store implements Disk {
   }
 
   keep(digest: string, { account, verifiedAt }: Kept): void {
-    this.#sql.exec("INSERT OR REPLACE INTO accounts VALUES (?, ?, ?)", digest, JSON.stringify(account), verifiedAt);
+    // Of a lookup that was on its way; the next one asks again.
+    if (this.isWritable)
+      this.#sql.exec("INSERT OR REPLACE INTO accounts VALUES (?, ?, ?)", digest, JSON.stringify(account), verifiedAt);
   }
 
   drop(digest: string): void {
-    this.#sql.exec("DELETE FROM accounts WHERE digest = ?", digest);
+    if (this.isWritable) this.#sql.exec("DELETE FROM accounts WHERE digest = ?", digest);
   }
 
   // Ledgers.

@@ -30,6 +30,8 @@ export interface Forfeit {
 }
 
 export interface HubGate extends Omit<SettlementEvents, "over" | "settle" | "unserved"> {
+  /** False: nothing may be written, and nobody is to be let in. */
+  readonly isWritable: boolean;
   /** An END has come. @returns the tokens that it cost; null: it was settled before, or this is not the END that counts. */
   settle(end: End): number | null;
   /**

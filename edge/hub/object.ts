@@ -18,7 +18,7 @@ import { Clients } from "./clients.ts";
 import type { Exchange, Order } from "./exchange.ts";
 import type { Admission, HubGate } from "./gatekeeper.ts";
 import { GroupCommit } from "./group-commit.ts";
-import { type Link, type LinkState, newLinkState, type Transport } from "./link.ts";
+import { type Link, type LinkState, newLinkState } from "./link.ts";
 import { logExchange, logForfeit, logReceipt, logRefusal, outcomeOf } from "./log.ts";
 import { ask, type LookupAnswer, type Question } from "./lookup.ts";
 import { Outcomes } from "./outcomes.ts";
@@ -28,10 +28,10 @@ import { Receipts } from "./receipts.ts";
 import { receive } from "./receive.ts";
 import { statusOf } from "./status.ts";
 import { Switchboard } from "./switchboard.ts";
+import { transportOf } from "./transport.ts";
+import { UsedTokens } from "./used-tokens.ts";
 
 const TICK_MS = 250;
-/** How long an OPEN waits for others that share its message. */
-const COMPANY_WITHIN_MS = 1;
 /** Of WebSockets (RFC 6455): routine, and a redial follows. */
 const GOING_AWAY = 1001;
 
@@ -43,6 +43,7 @@ export abstract class HubObject<Env> extends DurableObject<Env> {
   readonly #bodies = new Bodies();
   readonly #clients = new Clients((exchange) => this.board.cancel(exchange));
   readonly #receipts = new Receipts();
+  readonly #tokens: UsedTokens;
   readonly #group = new GroupCommit(() => this.gate.commitAdmissions());
   #ticking = false;
   /** ms; the alarm that is set, as far as this life of the object knows. */
@@ -62,13 +63,14 @@ export abstract class HubObject<Env> extends DurableObject<Env> {
         orphaned: (id) => this.gate.orphaned(id),
         reopened: (id, attempt) => this.gate.reopened(id, attempt),
         commit: () => {
-          this.gate.commit();
-          for (const receipt of this.#receipts.rest()) logReceipt(receipt);
+          const isWritten = this.gate.commit();
+          if (isWritten) for (const receipt of this.#receipts.rest()) logReceipt(receipt);
+          return isWritten;
         },
         over: (exchange) => this.#over(exchange),
       },
     });
-    ctx.storage.sql.exec("CREATE TABLE IF NOT EXISTS used_tokens (jti TEXT PRIMARY KEY, exp INTEGER NOT NULL)");
+    this.#tokens = new UsedTokens(ctx.storage.sql, () => this.gate.isWritable);
     // Answered by the platform without waking this object; the stamp of the last one is a sign of life.
     ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair("ping", "pong"));
     const stateOf = (socket: WebSocket) => socket.deserializeAttachment() as LinkState | null;
@@ -113,12 +115,22 @@ export abstract class HubObject<Env> extends DurableObject<Env> {
 
   status(): HubStatus {
     const now = Date.now();
-    return statusOf(this.board, this.#outcomes.list(), this.gate.status(now), now);
+    return statusOf(this.board, this.#outcomes.list(), this.gate, now);
   }
 
   /** Exchanges that a restart would cut. */
   running(): number {
-    return this.board.running + (this.board.settlement.isOwed ? 1 : 0);
+    // What cannot be written is owed to the next life of the hub, too: END is repeated.
+    return this.board.running + (this.board.settlement.isOwed && this.gate.isWritable ? 1 : 0);
+  }
+
+  /** There was no room to write, and now there is. */
+  catchUp(): void {
+    const now = Date.now();
+    this.board.settlement.commit();
+    this.#tickGate(now);
+    this.wakeForExpiry();
+    this.#tickWhileBusy();
   }
 
   /** The edge is about to end: its connectors dial again. */
@@ -144,6 +156,11 @@ export abstract class HubObject<Env> extends DurableObject<Env> {
     const inHeader = request.headers.get(BODY_HEADER);
     const length = inHeader === null ? Number(request.headers.get("content-length")) : 0;
     const ahead = Math.min(length, BODY_AHEAD_BYTES);
+    if (!this.gate.isWritable) {
+      // One of those that had come when a write failed; the Worker lets no other through.
+      logRefusal(asked, { failure: { code: "model_unavailable" } }, 0);
+      return failed({ code: "model_unavailable" });
+    }
     if (ahead > 0 && !this.#bodies.comes(ahead)) {
       logRefusal(asked, { failure: { code: "queue_full" } }, 0);
       return failed({ code: "queue_full" });
@@ -222,12 +239,7 @@ export abstract class HubObject<Env> extends DurableObject<Env> {
 
   #uplink({ connector, shard, slot, jti, exp }: UplinkRequest): Response {
     const now = Date.now();
-    const { sql } = this.ctx.storage;
-    sql.exec("DELETE FROM used_tokens WHERE exp < ?", Math.floor(now / 1000) - 60);
-    const fresh = sql
-      .exec("INSERT OR IGNORE INTO used_tokens (jti, exp) VALUES (?, ?) RETURNING jti", jti, exp)
-      .toArray();
-    if (fresh.length === 0) return new Response("this token was used before\n", { status: 401 });
+    if (!this.#tokens.use({ jti, exp }, now)) return new Response("this token was used before\n", { status: 401 });
     const { 0: client, 1: server } = new WebSocketPair();
     this.ctx.acceptWebSocket(server);
     this.#attach(server, newLinkState(connector, shard, slot, now, openingBehind(this.board.links, now)));
@@ -239,27 +251,7 @@ export abstract class HubObject<Env> extends DurableObject<Env> {
   }
 
   #attach(socket: WebSocket, state: LinkState): Link {
-    let isClosed = false;
-    const transport: Transport = {
-      send: (message) => {
-        try {
-          socket.send(message);
-        } catch {
-          // The socket is closing; its close event moves what it carried.
-        }
-      },
-      close: (code, reason) => {
-        isClosed = true;
-        // A peer that does not answer the close keeps its socket in the list of those that a hub wakes with.
-        socket.serializeAttachment(null);
-        socket.close(code, reason.slice(0, 100));
-      },
-      save: (changed) => {
-        if (!isClosed) socket.serializeAttachment(changed);
-      },
-      soon: (work) => void setTimeout(work, COMPANY_WITHIN_MS),
-      heardAt: () => this.ctx.getWebSocketAutoResponseTimestamp(socket)?.getTime() ?? 0,
-    };
+    const transport = transportOf(socket, () => this.ctx.getWebSocketAutoResponseTimestamp(socket)?.getTime() ?? 0);
     transport.save(state);
     const link = this.board.attach(transport, state);
     this.#links.set(socket, link);
@@ -292,7 +284,7 @@ export abstract class HubObject<Env> extends DurableObject<Env> {
 
   /** An alarm for the first lease that runs out: it outlives this object. One is enough, and each costs a write. */
   protected wakeForExpiry(): void {
-    const next = this.gate.nextExpiry();
+    const next = this.gate.isWritable ? this.gate.nextExpiry() : null;
     if (next === null || (this.#alarmAt !== null && this.#alarmAt <= next)) return;
     this.#alarmAt = next;
     void this.ctx.storage.setAlarm(next);

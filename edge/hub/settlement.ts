@@ -19,8 +19,8 @@ export interface SettlementEvents {
   orphaned(id: string): void;
   /** It is opened once more: only the END of this attempt counts. */
   reopened(id: string, attempt: number): void;
-  /** Something of it leaves the hub now. */
-  commit(): void;
+  /** Something of it leaves the hub now. @returns false: it cannot be written down, and must not be acknowledged. */
+  commit(): boolean;
   /** The hub has done with an exchange. */
   over(exchange: Exchange): void;
 }
@@ -72,7 +72,7 @@ export class Settlement {
 
   /** Nobody waits for SETTLED: it rides with the tick. */
   commit(): void {
-    this.#events.commit();
+    if (!this.#events.commit()) return;
     for (const { link, frame } of this.#acks) link.outbox.later(frame);
     this.#acks = [];
   }

@@ -1,10 +1,11 @@
 // What a hub tells of itself, for people and metrics. Pure.
-import type { GateStatus, HubStatus, OutcomeCount } from "../../shared/hop.ts";
+import type { HubStatus, OutcomeCount } from "../../shared/hop.ts";
+import type { HubGate } from "./gatekeeper.ts";
 import { isLive } from "./roster.ts";
 import type { Switchboard } from "./switchboard.ts";
 
 /** @param now ms */
-export function statusOf(board: Switchboard, outcomes: OutcomeCount[], gate: GateStatus, now: number): HubStatus {
+export function statusOf(board: Switchboard, outcomes: OutcomeCount[], gate: HubGate, now: number): HubStatus {
   const links = [...board.links];
   return {
     links: links.map((link) => ({
@@ -21,6 +22,7 @@ export function statusOf(board: Switchboard, outcomes: OutcomeCount[], gate: Gat
     resumed: board.resumed,
     window_stalls: links.reduce((sum, link) => sum + link.outbox.stalls, 0),
     outcomes,
-    gate,
+    gate: gate.status(now),
+    writable: gate.isWritable,
   };
 }

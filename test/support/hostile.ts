@@ -50,7 +50,7 @@ export class HostileWorld {
       accepted: () => {},
       orphaned: () => {},
       reopened: () => {},
-      commit: () => {},
+      commit: () => true,
       over: () => {},
     },
   });

@@ -50,7 +50,7 @@ export function newBoard(): { board: Switchboard; told: Told } {
       unserved: (id, unheard) => told.unserved.push([id, unheard]),
       orphaned: (id) => told.orphaned.push(id),
       reopened: nothing,
-      commit: nothing,
+      commit: () => true,
       over: nothing,
       accepted: nothing,
     },

@@ -6,6 +6,8 @@ import type { EstimatesState } from "../../edge/gate/estimate.ts";
 import type { LedgerState } from "../../edge/gate/ledger.ts";
 
 export class MemoryStore implements Disk {
+  /** False: a write is a defect. */
+  isWritable = true;
   readonly #accounts = new Map<string, string>();
   readonly #ledgers = new Map<string, string>();
   #journal: string[] = [];
@@ -40,10 +42,12 @@ export class MemoryStore implements Disk {
   }
 
   append(entries: readonly Entry[]): void {
+    this.#writes();
     this.#journal.push(JSON.stringify(entries));
   }
 
   checkpoint(changed: ReadonlyMap<string, LedgerState>, known: Known, estimates: EstimatesState): void {
+    this.#writes();
     for (const [digest, state] of changed) this.#ledgers.set(digest, JSON.stringify(state));
     this.#known = JSON.stringify(known);
     this.#estimates = JSON.stringify(estimates);
@@ -58,5 +62,11 @@ export class MemoryStore implements Disk {
     return this.#known === null ? undefined : JSON.parse(this.#known);
   }
 
-  sweep(): void {}
+  sweep(): void {
+    this.#writes();
+  }
+
+  #writes(): void {
+    if (!this.isWritable) throw new Error("a write, where none is possible");
+  }
 }

@@ -373,7 +373,7 @@ export class World {
         accepted: () => {},
         orphaned: () => {},
         reopened: () => {},
-        commit: () => {},
+        commit: () => true,
         over: (exchange) => {
           if (over.has(exchange)) throw new Error(`${exchange.id} was over twice`);
           over.add(exchange);

@@ -35,6 +35,7 @@ const hub = (links: LinkStatus[]): HubStatus => ({
     forfeited_tokens: 0,
     keys: [],
   },
+  writable: true,
 });
 const HUBS = [hub([link("a", 3), link("b", 4)]), hub([link("a", 3), link("b", 4)])];
 

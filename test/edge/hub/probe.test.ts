@@ -33,7 +33,7 @@ beforeEach(() => {
     unserved: nothing,
     orphaned: nothing,
     reopened: nothing,
-    commit: nothing,
+    commit: () => true,
     over: nothing,
     accepted: nothing,
   };
