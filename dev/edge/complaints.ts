@@ -15,6 +15,11 @@ export interface Heard {
   readonly complaint: string | null;
 }
 
+/** The first complaint in all that a workerd has said which did not start. */
+export function complaintIn(text: string): string | null {
+  return text.split("\n").flatMap((line) => COMPLAINT.exec(line)?.[1] ?? [])[0] ?? null;
+}
+
 export class Complaints {
   #begun = "";
   #isStackNext = false;

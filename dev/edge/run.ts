@@ -9,6 +9,7 @@ import { type CertificateFiles, readCertificate, watchCertificate } from "./cert
 import { DiskWatch } from "./disk-watch.ts";
 import { type Front, startFront } from "./front.ts";
 import { leave } from "./leave.ts";
+import { lockState } from "./lock.ts";
 import { startRedirect } from "./redirect.ts";
 import { tryToWrite } from "./room.ts";
 import { bracketed, startWorkerd, type Workerd, type WorkerdOptions } from "./workerd.ts";
@@ -51,6 +52,17 @@ export interface RunningEdge {
 
 /** @throws Error in one line. Nothing is left running then. */
 export async function startEdge(options: EdgeOptions): Promise<RunningEdge> {
+  const lock = await lockState(options.state, options.log);
+  try {
+    const edge = await startAlone(options);
+    return { ...edge, stop: (drainMs) => edge.stop(drainMs).finally(() => lock.release()) };
+  } catch (error) {
+    lock.release();
+    throw error;
+  }
+}
+
+async function startAlone(options: EdgeOptions): Promise<RunningEdge> {
   const { bundle, state, settings, host, port, log } = options;
   const inspect = options.inspect === undefined ? {} : { inspect: `${bracketed(host)}:${options.inspect}` };
   // In a folder of our own: who can reach these sockets can say who a client is, and end the edge. And short, for a path of

@@ -6,7 +6,8 @@ import { join, relative, resolve } from "node:path";
 import { json } from "node:stream/consumers";
 import type { Look } from "../../edge/leaving.ts";
 import { readCompatibility } from "./compatibility.ts";
-import { Complaints } from "./complaints.ts";
+import { Complaints, complaintIn } from "./complaints.ts";
+import { cannotWrite } from "./lock.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
 /** The native binary: killing a wrapper would leave workerd on the port. */
@@ -72,7 +73,7 @@ export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
     await mkdir(join(state, "do"), { recursive: true });
     await writeFile(file, configOf(relative(state, join(bundle, "worker.js")), { listen, controlPath, settings }));
   } catch (error) {
-    throw new Error(`EDGE_STATE ${state} cannot be written: ${(error as NodeJS.ErrnoException).code}`);
+    throw cannotWrite(state, error);
   }
   const inspector = inspect === undefined ? [] : [`--inspector-addr=${inspect}`];
   const child = spawn(WORKERD, ["serve", file, "--control-fd=3", ...inspector], {
@@ -112,6 +113,8 @@ export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
   });
   const started = await Promise.race([listening, exited]);
   if (child.exitCode !== null || started === null) {
+    const complaint = complaintIn(said);
+    if (complaint !== null) throw cannotWrite(state, new Error(complaint));
     const isTaken = /in use/i.test(said) && "port" in listen;
     throw new Error(isTaken ? `port ${listen.port} is taken` : `workerd did not start:\n${said.trim()}`);
   }

@@ -127,6 +127,6 @@ describe.skipIf(!CAN_MOUNT)(`a full disk${CAN_MOUNT ? "" : " (skipped: no mount 
       encoding: "utf8",
       env: { ...process.env, AUTH_MODE: "master-key", MASTER_KEY: "a-master-key" },
     });
-    expect([code, stderr]).toEqual([1, `edge: EDGE_STATE ${folder} cannot be written: ENOSPC\n`]);
+    expect([code, stderr]).toEqual([1, `edge: EDGE_STATE ${folder} cannot be written: database or disk is full\n`]);
   });
 });

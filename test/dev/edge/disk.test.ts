@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { Complaints } from "../../../dev/edge/complaints.ts";
+import { Complaints, complaintIn } from "../../../dev/edge/complaints.ts";
 import { DiskWatch } from "../../../dev/edge/disk-watch.ts";
 import { tryToWrite } from "../../../dev/edge/room.ts";
 
@@ -36,6 +36,14 @@ describe("what workerd says", () => {
         expect(words.every((word) => word === "SQLITE_FULL")).toBe(true);
       }),
     );
+  });
+
+  test("at a start that fails is found among the rest", () => {
+    const said = `*** Uncaught exception ***
+workerd/util/sqlite.c++:910: failed: SQLite failed; dbErrorMessage(prepareResult, db) = disk I/O error: SQLITE_IOERR (extended: SQLITE_IOERR_SHMSIZE)
+stack: /opt/workerd@3bd3cfb`;
+    expect(complaintIn(said)).toBe("SQLITE_IOERR");
+    expect(complaintIn("service main: worker.js: SyntaxError\n")).toBeNull();
   });
 
   test("without an end of a line is not held back for ever", () => {
