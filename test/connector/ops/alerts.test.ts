@@ -1,6 +1,7 @@
 // The alert rules: well formed, about metrics that are there, each with its place in the manual.
 import { spawnSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { describe, expect, test } from "vitest";
 import { parse } from "yaml";
@@ -22,6 +23,10 @@ const Rule = z.strictObject({
 });
 const Rules = z.strictObject({ groups: z.array(z.strictObject({ name: z.string(), rules: z.array(Rule) })).min(1) });
 
+const Scraping = z.looseObject({ scrape_configs: z.array(z.looseObject({ job_name: z.string() })) });
+const promtool = spawnSync("promtool", ["check", "rules", FILE], { encoding: "utf8" });
+const isThere = promtool.error === undefined;
+
 /** Names as Prometheus stores them, and the names in the exposition. */
 const text = await new Metrics("test", () => 0).text(picture());
 const described = [...text.matchAll(/^# TYPE (heartcode_connector_\w+) (\w+)$/gm)].map(([, name, type]) => ({
@@ -35,6 +40,7 @@ const stored = new Set(
 );
 const rules = Rules.parse(parse(readFileSync(FILE, "utf8"))).groups.flatMap((group) => group.rules);
 const ours = rules.filter(({ expr }) => /heartcode_connector_|heartcode-connector/.test(expr));
+const edges = rules.filter((rule) => !ours.includes(rule));
 
 describe("alert rules", () => {
   test("are ten for the connector, each with a name of its own", () => {
@@ -47,12 +53,17 @@ describe("alert rules", () => {
     expect(names.filter((name) => !stored.has(name))).toEqual([]);
   });
 
-  test.each(ours.map(({ alert }) => [alert]))("%s is explained in the manual", (alert) => {
+  test("are two for the edge, about metrics that are there", () => {
+    expect(edges).toHaveLength(2);
+    const names = edges.flatMap(({ expr }) => expr.match(/heartcode_edge_\w+/g) ?? []);
+    expect(names).toEqual(["heartcode_edge_writable"]);
+    expect(METRICS.map(({ name }) => name)).toEqual(expect.arrayContaining(names));
+  });
+
+  test.each(rules.map(({ alert }) => [alert]))("%s is explained in the manual", (alert) => {
     expect(MANUAL).toContain(`\`${alert}\``);
   });
 
-  const promtool = spawnSync("promtool", ["check", "rules", FILE], { encoding: "utf8" });
-  const isThere = promtool.error === undefined;
   test.skipIf(!isThere)(`pass promtool's check${isThere ? "" : " (skipped: promtool is not installed)"}`, () => {
     expect([promtool.status, promtool.stderr]).toEqual([0, ""]);
     expect(promtool.stdout).toContain("SUCCESS");
@@ -60,6 +71,34 @@ describe("alert rules", () => {
 });
 
 describe("the manual", () => {
+  const configurations = [...MANUAL.matchAll(/```yaml\n(# prometheus\.yml\n[^`]*)```/g)].map(([, yaml]) => yaml!);
+
+  test("has a scrape job for each job that a rule asks for", () => {
+    const told = configurations.flatMap((yaml) =>
+      Scraping.parse(parse(yaml)).scrape_configs.map((job) => job.job_name),
+    );
+    const asked = rules.flatMap(({ expr }) => [...expr.matchAll(/job="([^"]+)"/g)].map(([, job]) => job!));
+    expect(told.sort()).toEqual([...new Set(asked)].sort());
+  });
+
+  test.skipIf(!isThere)(
+    `has them as promtool wants them${isThere ? "" : " (skipped: promtool is not installed)"}`,
+    () => {
+      const folder = mkdtempSync(join(tmpdir(), "heartcode-"));
+      const token = join(folder, "token");
+      writeFileSync(token, "an-admin-token");
+      copyFileSync(FILE, join(folder, "alerts.yml"));
+      for (const yaml of configurations) {
+        const file = join(folder, "prometheus.yml");
+        writeFileSync(file, yaml.replace("/etc/prometheus/heartcode-admin-token", token));
+        const { status, stdout, stderr } = spawnSync("promtool", ["check", "config", file], { encoding: "utf8" });
+        expect([status, stderr]).toEqual([0, ""]);
+        expect(stdout).toContain("1 rule files found");
+      }
+      rmSync(folder, { recursive: true });
+    },
+  );
+
   test("explains every metric of the connector, and none that is not there", () => {
     expect(described.length).toBeGreaterThan(20);
     const told = new Set([...MANUAL.matchAll(/^\| `(heartcode_connector_\w+)`/gm)].map(([, name]) => name!));
