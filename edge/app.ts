@@ -3,7 +3,7 @@ import { type Context, Hono } from "hono";
 import { z } from "zod";
 import { errorBody, errorHead, Failure, type PublicFailure } from "../shared/errors.ts";
 import type { Credentials } from "../shared/hop.ts";
-import { ENDPOINTS } from "../shared/openai.ts";
+import { ENDPOINTS, type Endpoint } from "../shared/openai.ts";
 import { METRICS_TYPE, renderMetrics } from "./admin/metrics.ts";
 import { readiness } from "./admin/status.ts";
 import { clientAddress, shieldName } from "./api/client-address.ts";
@@ -22,61 +22,81 @@ import { resumable } from "./resume/stream.ts";
 import { isAt, meantBy, routeOf } from "./routes.ts";
 import { readSettings, type Settings } from "./settings.ts";
 
+/** A request on its way to its answer. */
+interface Visit {
+  readonly request: Request;
+  readonly env: Env;
+  /** Its id: in its answer, in every log line of both sides, and the id of its exchange. */
+  readonly id: string;
+  /** ms */
+  readonly startedAt: number;
+}
+
 interface App {
   Bindings: Env;
-  Variables: { id: string; startedAt: number };
+  Variables: { visit: Visit };
+}
+
+export interface PublicSide {
+  fetch(request: Request, env: Env, context?: ExecutionContext): Response | Promise<Response>;
 }
 
 const AbortHub = z.object({ shard: z.number().int().min(0) });
 const Purge = z.object({ key_sha256: z.string().regex(/^[0-9a-f]{64}$/) });
 
-export function createApp(): Hono<App> {
+export function createApp(): PublicSide {
   const app = new Hono<App>();
   const shield = new Shield();
   let settings: Settings | undefined;
-  const settingsOf = (c: Context<App>): Settings => {
-    settings ??= readSettings(c.env);
+  const settingsOf = ({ env }: Visit): Settings => {
+    settings ??= readSettings(env);
     return settings;
   };
-  const hub = (c: Context<App>, credentials: Credentials) => hubOf(c.env, shardOf(credentials, settingsOf(c).shards));
+  const hub = (visit: Visit, credentials: Credentials) =>
+    hubOf(visit.env, shardOf(credentials, settingsOf(visit).shards));
 
   for (const endpoint of ENDPOINTS) {
-    app.on(endpoint.method, endpoint.path, async (c) => {
-      const id = requestId(c);
-      const credentials = credentialsOf(c);
-      const asked = { id, request: c.req.raw, endpoint, credentials, settings: settingsOf(c), env: c.env };
-      return shielded(c, credentials, () => proxy(asked, resumable));
-    });
+    app.on(endpoint.method, endpoint.path, (c) => exchange(visitOf(c), endpoint));
   }
 
-  app.get("/v1/models", async (c) => answered(c, listModels(await isAgeVerified(c))));
+  app.get("/v1/models", async (c) => {
+    const visit = visitOf(c);
+    return answered(visit, listModels(await isAgeVerified(visit)));
+  });
   app.get("/v1/models/:id", async (c) => {
-    const ageVerified = await isAgeVerified(c);
-    return answered(c, oneModel(c.req.param("id"), ageVerified, settingsOf(c).authMode === "master-key"));
+    const visit = visitOf(c);
+    const ageVerified = await isAgeVerified(visit);
+    return answered(visit, oneModel(c.req.param("id"), ageVerified, settingsOf(visit).authMode === "master-key"));
   });
   app.get("/v1/usage", async (c) => {
-    const credentials = credentialsOf(c);
-    const { usage } = await shielded(c, credentials, async () => told(await hub(c, credentials).usage(credentials)));
-    return answered(c, describeUsage(usage, Date.now()));
+    const visit = visitOf(c);
+    const credentials = credentialsOf(visit);
+    const { usage } = await shielded(visit, credentials, async () =>
+      told(await hub(visit, credentials).usage(credentials)),
+    );
+    return answered(visit, describeUsage(usage, Date.now()));
   });
 
-  app.get("/health", (c) => c.json({ status: "ok" }, 200, { "x-request-id": requestId(c) }));
+  app.get("/health", (c) => c.json({ status: "ok" }, 200, { "x-request-id": visitOf(c).id }));
   app.get("/health/ready", async (c) => {
-    const ready = readiness(await statuses(c));
-    return c.json(ready, ready.status === "ok" ? 200 : 503, { "x-request-id": requestId(c) });
+    const visit = visitOf(c);
+    const ready = readiness(await statuses(visit));
+    return c.json(ready, ready.status === "ok" ? 200 : 503, { "x-request-id": visit.id });
   });
-  app.get("/uplink", (c) => uplink(c.req.raw, c.env, settingsOf(c)));
+  app.get("/uplink", (c) => uplink(c.req.raw, c.env, settingsOf(visitOf(c))));
 
   app.use("/admin/*", async (c, next) => {
-    const { adminToken } = settingsOf(c);
+    const { adminToken } = settingsOf(visitOf(c));
     const token = bearer(c.req.header("authorization") ?? null);
     if (adminToken !== "" && token !== null && isSame(token, adminToken)) return next();
     throw new Failure("invalid_api_key", { message: "Incorrect admin token." });
   });
-  app.get("/admin/status", async (c) => answered(c, { shards: await statuses(c) }));
-  app.get("/admin/metrics", async (c) =>
-    c.body(renderMetrics(await statuses(c)), 200, { "content-type": METRICS_TYPE, "x-request-id": requestId(c) }),
-  );
+  app.get("/admin/status", async (c) => answered(visitOf(c), { shards: await statuses(visitOf(c)) }));
+  app.get("/admin/metrics", async (c) => {
+    const visit = visitOf(c);
+    const page = renderMetrics(await statuses(visit));
+    return c.body(page, 200, { "content-type": METRICS_TYPE, "x-request-id": visit.id });
+  });
   app.post("/admin/keys/purge", async (c) => {
     const asked = Purge.safeParse(await c.req.json().catch(() => null));
     if (!asked.success) {
@@ -88,13 +108,15 @@ export function createApp(): Hono<App> {
     const digest = asked.data.key_sha256;
     shield.revoked(digest);
     // The raw key is not known here, and a purge does not need it.
-    await hub(c, { mode: "backend", key: "", digest }).purge(digest);
-    return answered(c, { purged: true });
+    const visit = visitOf(c);
+    await hub(visit, { mode: "backend", key: "", digest }).purge(digest);
+    return answered(visit, { purged: true });
   });
 
   // Development only; without DEV_FAULTS there is no such path.
   app.post("/admin/dev/abort-hub", async (c) => {
-    const { devFaults, shards } = settingsOf(c);
+    const visit = visitOf(c);
+    const { devFaults, shards } = settingsOf(visit);
     if (!devFaults) throw new Failure("not_found");
     const asked = AbortHub.safeParse(await c.req.json().catch(() => null));
     if (!asked.success || asked.data.shard >= shards) throw new Failure("invalid_request", { param: "shard" });
@@ -102,30 +124,35 @@ export function createApp(): Hono<App> {
     await hubOf(c.env, asked.data.shard)
       .devAbort()
       .catch(() => {});
-    return answered(c, { aborted: asked.data.shard });
+    return answered(visit, { aborted: asked.data.shard });
   });
 
   app.notFound((c) => {
     const allowed = app.routes.filter((route) => isAt(route.path, c.req.path) && route.method !== "ALL");
-    if (allowed.length === 0) return fail(c, nothingAt(c.req.path));
-    const response = fail(c, new Failure("method_not_allowed"));
+    const visit = visitOf(c);
+    if (allowed.length === 0) return fail(visit, nothingAt(c.req.path));
+    const response = fail(visit, new Failure("method_not_allowed"));
     response.headers.set("allow", allowed.map((route) => route.method).join(", "));
     return response;
   });
 
-  app.onError((error, c) => {
-    if (error instanceof Failure) return fail(c, error);
-    // The client left: there is nobody to answer, and nothing went wrong.
-    if (c.req.raw.signal.aborted) return new Response(null, { status: 499 });
-    logDefect(requestId(c), error);
-    return fail(c, new Failure("internal_error"));
-  });
+  app.onError((error, c) => failed(visitOf(c), error));
 
-  function credentialsOf(c: Context<App>): Credentials {
-    c.set("startedAt", Date.now());
-    const credentials = readCredentials(c.req.raw, settingsOf(c), { bearer, digestOf, isKey, isSame });
+  async function exchange(visit: Visit, endpoint: Endpoint): Promise<Response> {
+    const { id, request, env } = visit;
+    try {
+      const credentials = credentialsOf(visit);
+      const asked = { id, request, endpoint, credentials, settings: settingsOf(visit), env };
+      return await shielded(visit, credentials, () => proxy(asked, resumable));
+    } catch (error) {
+      return failed(visit, error);
+    }
+  }
+
+  function credentialsOf(visit: Visit): Credentials {
+    const credentials = readCredentials(visit.request, settingsOf(visit), { bearer, digestOf, isKey, isSame });
     if (credentials.mode === "master-key" || shield.isIdle) return credentials;
-    const waitMs = shield.waitMs(addressOf(c), credentials.digest, Date.now());
+    const waitMs = shield.waitMs(addressOf(visit), credentials.digest, Date.now());
     if (waitMs === 0) return credentials;
     throw new Failure("rate_limit_exceeded", {
       retryAfterMs: waitMs,
@@ -134,50 +161,67 @@ export function createApp(): Hono<App> {
   }
 
   /** Counts the keys that the backend does not know by the address that brought them. */
-  async function shielded<T>(c: Context<App>, credentials: Credentials, work: () => Promise<T>): Promise<T> {
-    if (credentials.mode === "master-key") return work();
+  function shielded<T>(visit: Visit, credentials: Credentials, work: () => Promise<T>): Promise<T> {
+    return credentials.mode === "master-key" ? work() : counted(visit, credentials.digest, work);
+  }
+
+  async function counted<T>(visit: Visit, digest: string, work: () => Promise<T>): Promise<T> {
     try {
       const result = await work();
-      shield.passed(credentials.digest);
+      shield.passed(digest);
       return result;
     } catch (error) {
       if (error instanceof HubFailure && error.code === "invalid_api_key") {
-        shield.revoked(credentials.digest);
-        await countFailure(c);
+        shield.revoked(digest);
+        await countFailure(visit);
       }
       throw error;
     }
   }
 
   /** By the platform's own counter where it is bound; it counts for a whole location, ours for an isolate. */
-  async function countFailure(c: Context<App>): Promise<void> {
-    const address = addressOf(c);
+  async function countFailure(visit: Visit): Promise<void> {
+    const address = addressOf(visit);
     const now = Date.now();
-    const { SHIELD: counter } = c.env;
+    const { SHIELD: counter } = visit.env;
     if (counter === undefined) return shield.failed(address, now);
     const { success } = await counter.limit({ key: address });
     if (!success) shield.block(address, now + SHIELD_WINDOW_MS);
   }
 
-  function addressOf(c: Context<App>): string {
-    return shieldName(clientAddress(c.req.raw, settingsOf(c)));
+  function addressOf(visit: Visit): string {
+    return shieldName(clientAddress(visit.request, settingsOf(visit)));
   }
 
-  async function isAgeVerified(c: Context<App>): Promise<boolean> {
-    const credentials = credentialsOf(c);
+  async function isAgeVerified(visit: Visit): Promise<boolean> {
+    const credentials = credentialsOf(visit);
     if (credentials.mode === "master-key") return true;
-    const { account } = await shielded(c, credentials, async () =>
-      told(await hub(c, credentials).account(credentials)),
+    const { account } = await shielded(visit, credentials, async () =>
+      told(await hub(visit, credentials).account(credentials)),
     );
     return account.ageVerified;
   }
 
-  function statuses(c: Context<App>) {
-    const shards = Array.from({ length: settingsOf(c).shards }, (_, shard) => shard);
-    return Promise.all(shards.map((shard) => hubOf(c.env, shard).status()));
+  function statuses(visit: Visit) {
+    const shards = Array.from({ length: settingsOf(visit).shards }, (_, shard) => shard);
+    return Promise.all(shards.map((shard) => hubOf(visit.env, shard).status()));
   }
 
-  return app;
+  return {
+    // What goes to an engine does not pass the router, which would cost a small request a twentieth of its CPU.
+    fetch(request, env, context) {
+      const endpoint = endpointOf(request);
+      return endpoint === undefined ? app.fetch(request, env, context) : exchange(newVisit(request, env), endpoint);
+    },
+  };
+}
+
+const ENGINE_ROUTES = new Map(ENDPOINTS.map((endpoint) => [`${endpoint.method} ${endpoint.path}`, endpoint]));
+
+function endpointOf({ method, url }: Request): Endpoint | undefined {
+  const from = url.indexOf("/", "https://".length);
+  const end = url.indexOf("?", from);
+  return ENGINE_ROUTES.get(`${method} ${end === -1 ? url.slice(from) : url.slice(from, end)}`);
 }
 
 function nothingAt(path: string): Failure {
@@ -193,30 +237,40 @@ function told<T extends object>(answer: T): Exclude<T, { failure: unknown }> {
   return answer as Exclude<T, { failure: unknown }>;
 }
 
-/** The id of a request: in its answer, in every log line of both sides, and the id of its exchange. */
-function requestId(c: Context<App>): string {
-  const given = c.get("id");
+function newVisit(request: Request, env: Env): Visit {
+  return { request, env, id: newRequestId(), startedAt: Date.now() };
+}
+
+function visitOf(c: Context<App>): Visit {
+  const given = c.get("visit");
   if (given !== undefined) return given;
-  const id = newRequestId();
-  c.set("id", id);
-  return id;
+  const visit = newVisit(c.req.raw, c.env);
+  c.set("visit", visit);
+  return visit;
 }
 
-function answered(c: Context<App>, body: object): Response {
-  log(c, 200, null);
-  return Response.json(body, { headers: { "x-request-id": requestId(c) } });
+function answered(visit: Visit, body: object): Response {
+  log(visit, 200, null);
+  return Response.json(body, { headers: { "x-request-id": visit.id } });
 }
 
-function fail(c: Context<App>, failure: Failure): Response {
+function failed(visit: Visit, error: unknown): Response {
+  if (error instanceof Failure) return fail(visit, error);
+  // The client left: there is nobody to answer, and nothing went wrong.
+  if (visit.request.signal.aborted) return new Response(null, { status: 499 });
+  logDefect(visit.id, error);
+  return fail(visit, new Failure("internal_error"));
+}
+
+function fail(visit: Visit, failure: Failure): Response {
   const { status, headers } = errorHead(failure.public);
-  const isExchange = c.req.method === "POST" && failure instanceof HubFailure;
-  if (!isExchange) log(c, status, failure.code);
-  return Response.json(errorBody(failure.public), { status, headers: { ...headers, "x-request-id": requestId(c) } });
+  const isExchange = visit.request.method === "POST" && failure instanceof HubFailure;
+  if (!isExchange) log(visit, status, failure.code);
+  return Response.json(errorBody(failure.public), { status, headers: { ...headers, "x-request-id": visit.id } });
 }
 
 /** For requests that no exchange speaks of. */
-function log(c: Context<App>, status: number, code: string | null): void {
-  const startedAt = c.get("startedAt") ?? Date.now();
-  const path = routeOf(c.req.path);
-  logRequest({ request_id: requestId(c), method: c.req.method, path, status, code, total_ms: Date.now() - startedAt });
+function log({ id, request, startedAt }: Visit, status: number, code: string | null): void {
+  const path = routeOf(new URL(request.url).pathname);
+  logRequest({ request_id: id, method: request.method, path, status, code, total_ms: Date.now() - startedAt });
 }

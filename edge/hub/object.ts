@@ -78,12 +78,11 @@ export abstract class HubObject<Env> extends DurableObject<Env> {
     for (const [socket, state] of kept.sort(byOpening)) if (state !== null) this.#attach(socket, state);
   }
 
-  override async fetch(request: Request): Promise<Response> {
+  override fetch(request: Request): Response | Promise<Response> {
     const exchange = request.headers.get(EXCHANGE_HEADER);
     if (exchange !== null) return this.#exchange(request, JSON.parse(exchange) as ExchangeRequest);
     const uplink = request.headers.get(UPLINK_HEADER);
-    if (uplink !== null) return this.#uplink(JSON.parse(uplink) as UplinkRequest);
-    return this.#resume(request, (await request.json()) as ResumeRequest);
+    return uplink === null ? this.#resume(request) : this.#uplink(JSON.parse(uplink) as UplinkRequest);
   }
 
   override webSocketMessage(socket: WebSocket, message: ArrayBuffer | string): void {
@@ -227,7 +226,8 @@ export abstract class HubObject<Env> extends DurableObject<Env> {
     logExchange(exchange, this.#receipts.take(exchange.id), Date.now());
   }
 
-  async #resume(request: Request, from: ResumeRequest): Promise<Response> {
+  async #resume(request: Request): Promise<Response> {
+    const from = (await request.json()) as ResumeRequest;
     const answer = new Answer(this.board, !from.head);
     const exchange = this.board.resume(from, answer, Date.now());
     // What has broken off for good is nobody's any more.
