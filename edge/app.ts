@@ -224,11 +224,16 @@ function endpointOf({ method, url }: Request): Endpoint | undefined {
   return ENGINE_ROUTES.get(`${method} ${end === -1 ? url.slice(from) : url.slice(from, end)}`);
 }
 
+/** SDKs have calls for much more, and some programs begin with `/v1/responses`. */
+const NOT_SERVED = `This API serves ${ENDPOINTS.map(({ path }) => `\`${path}\``).join(", ")}, \`/v1/models\` and \`/v1/usage\`; there is nothing at this address.`;
+
 function nothingAt(path: string): Failure {
   const meant = meantBy(path);
-  if (meant === null) return new Failure("not_found");
-  const message = `There is nothing at this address; \`${meant}\` is one. The base URL ends in /v1, without a slash behind it.`;
-  return new Failure("not_found", { message });
+  if (meant !== null) {
+    const message = `There is nothing at this address; \`${meant}\` is one. The base URL ends in /v1, without a slash behind it.`;
+    return new Failure("not_found", { message });
+  }
+  return path.startsWith("/v1/") ? new Failure("not_found", { message: NOT_SERVED }) : new Failure("not_found");
 }
 
 /** @throws HubFailure where a hub's answer is one. */

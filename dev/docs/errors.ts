@@ -96,7 +96,7 @@ export const ADVICE: Readonly<Record<ErrorCode, Advice>> = {
   not_found: {
     cause: "There is nothing at this address.",
     consumer:
-      "Compare the base URL: it ends in `/v1`, without a slash behind it. Where nothing else is wrong, the message names the address that was meant.",
+      "Compare the base URL: it ends in `/v1`, without a slash behind it. Where nothing else is wrong, the message names the address that was meant, or what is served: `/v1/responses` and other calls of the SDKs are not.",
     operator: "Nothing to do.",
   },
   method_not_allowed: {

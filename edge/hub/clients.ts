@@ -4,7 +4,7 @@
 import type { Exchange } from "./exchange.ts";
 
 /** So late a client that left at once may be noticed. An engine has hardly begun. */
-export const LOOK_AFTER_MS = 10;
+export const LOOK_AFTER_MS = 25;
 
 interface Asking {
   readonly signal: AbortSignal;

@@ -199,9 +199,13 @@ describe("what is asked", () => {
     expect(((await answer.json()) as { error: Told }).error.code).toBe("invalid_request");
   });
 
-  test("not_found: an address of nothing", async () => {
-    await isRow(await ask(ADMIN, {}, "/v1/images/generations"), "not_found");
-  });
+  test.each(["/v1/images/generations", "/v1/responses"])(
+    "not_found: at %s nothing is served, but elsewhere",
+    async (path) => {
+      const told = await isRow(await ask(ADMIN, {}, path), "not_found");
+      for (const served of ["/v1/chat/completions", "/v1/embeddings"]) expect(told.message).toContain(`\`${served}\``);
+    },
+  );
 
   test.each([
     ["/chat/completions", "/v1/chat/completions"],
