@@ -24,7 +24,8 @@ interface Board {
 export class Answer implements Reader {
   readonly #board: Board;
   readonly #isResumed: boolean;
-  readonly #started = Promise.withResolvers<Head | null>();
+  readonly #started = Promise.withResolvers<void>();
+  #head: Head | null = null;
   #failure: PublicFailure | null = null;
   #isAgain = false;
   #wake: (() => void) | null = null;
@@ -43,7 +44,8 @@ export class Answer implements Reader {
   }
 
   head(head: Head): void {
-    this.#started.resolve(head);
+    this.#head = head;
+    this.#started.resolve();
   }
 
   data(): void {
@@ -54,29 +56,29 @@ export class Answer implements Reader {
 
   fail(failure: PublicFailure): void {
     this.#failure = failure;
-    this.#started.resolve(null);
+    this.#started.resolve();
     this.data();
     this.onRoom();
   }
 
   again(): void {
     this.#isAgain = true;
-    this.#started.resolve(null);
+    this.#started.resolve();
     this.onRoom();
   }
 
   accepted(): void {
     // The head of a resumed answer has long been sent; that it goes on is all there is to wait for.
-    if (this.#isResumed) this.#started.resolve({ status: 200, headers: [] });
+    if (this.#isResumed) this.head({ status: 200, headers: [] });
   }
 
   room(): void {
     this.onRoom();
   }
 
-  /** Settles when the exchange has a head or has failed. @param extra headers of the gateway. */
-  async response(exchange: Exchange, extra: HeaderPairs): Promise<Response> {
-    const head = await this.#started.promise;
+  /** To be asked once it has {@link started}. @param extra headers of the gateway. */
+  response(exchange: Exchange, extra: HeaderPairs): Response {
+    const head = this.#head;
     if (this.#isAgain) return new Response(null, { status: 503, headers: { [AGAIN_HEADER]: `${exchange.attempts}` } });
     // What has failed with nothing of it told, or is resumed with nothing left of it, is told as a failure and not as a stream
     // that breaks: the Worker would take that for another loss, and resume it again and again.

@@ -41,7 +41,7 @@ export async function ask(board: Switchboard, question: Question, now: number): 
   const late = Promise.withResolvers<null>();
   const timer = setTimeout(() => late.resolve(null), timeoutMs);
   try {
-    const read = answer.response(exchange, []).then(readAnswer);
+    const read = answer.started.then(() => readAnswer(answer.response(exchange, [])));
     const settled = await Promise.race([read, late.promise]);
     if (settled !== null) return settled;
     board.cancel(exchange);

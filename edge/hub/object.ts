@@ -175,7 +175,7 @@ export abstract class HubObject<Env> extends DurableObject<Env> {
       askedAt = Date.now();
       const decision = this.gate.admit(asked);
       isLookedUp = decision instanceof Promise;
-      admission = await decision;
+      admission = decision instanceof Promise ? await decision : decision;
     } finally {
       this.#bodies.came(ahead);
     }
@@ -234,7 +234,7 @@ export abstract class HubObject<Env> extends DurableObject<Env> {
     if (exchange.state !== "over") this.gate.resumed(from.id);
     this.#clients.waits(exchange, request);
     this.#tickWhileBusy();
-    return answer.response(exchange, []);
+    return answer.started.then(() => answer.response(exchange, []));
   }
 
   #uplink({ connector, shard, slot, jti, exp }: UplinkRequest): Response {
