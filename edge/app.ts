@@ -19,7 +19,7 @@ import { isSame } from "./gate/secret.ts";
 import { SHIELD_WINDOW_MS, Shield } from "./gate/shield.ts";
 import { logDefect, logRequest, newRequestId } from "./log.ts";
 import { resumable } from "./resume/stream.ts";
-import { isAt, meantBy, routeOf } from "./routes.ts";
+import { isAt, meantBy, pathOf, routeOf } from "./routes.ts";
 import { readSettings, type Settings } from "./settings.ts";
 
 /** A request on its way to its answer. */
@@ -218,10 +218,8 @@ export function createApp(): PublicSide {
 
 const ENGINE_ROUTES = new Map(ENDPOINTS.map((endpoint) => [`${endpoint.method} ${endpoint.path}`, endpoint]));
 
-function endpointOf({ method, url }: Request): Endpoint | undefined {
-  const from = url.indexOf("/", "https://".length);
-  const end = url.indexOf("?", from);
-  return ENGINE_ROUTES.get(`${method} ${end === -1 ? url.slice(from) : url.slice(from, end)}`);
+function endpointOf(request: Request): Endpoint | undefined {
+  return ENGINE_ROUTES.get(`${request.method} ${pathOf(request)}`);
 }
 
 /** SDKs have calls for much more, and some programs begin with `/v1/responses`. */
@@ -276,6 +274,6 @@ function fail(visit: Visit, failure: Failure): Response {
 
 /** For requests that no exchange speaks of. */
 function log({ id, request, startedAt }: Visit, status: number, code: string | null): void {
-  const path = routeOf(new URL(request.url).pathname);
+  const path = routeOf(pathOf(request));
   logRequest({ request_id: id, method: request.method, path, status, code, total_ms: Date.now() - startedAt });
 }

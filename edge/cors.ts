@@ -1,6 +1,7 @@
 // Pages of other origins may call the API with a key of their own: keys travel in a header and never in a cookie, so there is
 // nothing that a foreign page could borrow. Whether a request comes from a page its `Origin` says; without one nothing is done.
 import { LIMIT_HEADERS } from "./gate/headers.ts";
+import { pathOf } from "./routes.ts";
 
 const API = "/v1/";
 /** What else a page may read of an answer. It sees the usual few (`content-type`, …) anyway. */
@@ -16,8 +17,7 @@ export function sharedAt(path: string): Readonly<Record<string, string>> {
 
 /** For requests with `Origin`: answers a preflight, which needs neither key nor hub, and opens what `answer` gives. */
 export async function shared(request: Request, answer: () => Response | Promise<Response>): Promise<Response> {
-  const { pathname } = new URL(request.url);
-  if (!pathname.startsWith(API)) return answer();
+  if (!pathOf(request).startsWith(API)) return answer();
   const { headers, method } = request;
   if (method === "OPTIONS" && headers.has("access-control-request-method")) {
     return preflight(headers.get("access-control-request-headers"));

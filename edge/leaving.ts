@@ -1,5 +1,6 @@
 // How an edge ends that runs on one's own machine (dev/edge), where nobody but itself can stop the requests: from the first
 // look on nothing new begins, and when nothing runs any more the connectors are let go. On Cloudflare nobody looks.
+import { pathOf } from "./routes.ts";
 import { turnedAway } from "./turned-away.ts";
 
 const RETRY_AFTER_MS = 1_000;
@@ -35,7 +36,7 @@ export class Leaving {
   /** The answer to what comes too late; null where the app is to answer. */
   refusal(request: Request): Response | null {
     if (!this.#isOn) return null;
-    const path = new URL(request.url).pathname;
+    const path = pathOf(request);
     if (path === "/health" || path.startsWith("/admin/")) return null;
     return turnedAway(request, {
       code: "model_unavailable",

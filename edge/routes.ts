@@ -11,6 +11,14 @@ export const ROUTES: readonly string[] = [
 
 export const NO_ROUTE = "-";
 
+/** Of a request's URL, as the client wrote it. No parser of URLs: with some values of `Host` it is none (`http://x, y/v1/models`). */
+export function pathOf({ url }: { readonly url: string }): string {
+  const from = url.indexOf("/", url.indexOf("://") + "://".length);
+  if (from === -1) return "/";
+  const end = url.indexOf("?", from);
+  return end === -1 ? url.slice(from) : url.slice(from, end);
+}
+
 export function routeOf(path: string): string {
   return ROUTES.find((route) => isAt(route, path)) ?? NO_ROUTE;
 }

@@ -46,8 +46,8 @@ export async function uplink(request: Request, env: Env, settings: Settings): Pr
 async function verify(request: Request, keys: readonly ConnectorKey[]): Promise<UplinkRequest | string> {
   const token = /^Bearer +(\S+)$/i.exec(request.headers.get("authorization") ?? "")?.[1];
   if (token === undefined) return "no token";
-  const { host, pathname } = new URL(request.url);
   try {
+    const { host, pathname } = new URL(request.url);
     const { kid } = decodeProtectedHeader(token);
     const key = keys.find((candidate) => candidate.kid === kid);
     if (key === undefined) return "the key of this connector is not known here";

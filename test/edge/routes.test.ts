@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { meantBy, NO_ROUTE, ROUTES, routeOf } from "../../edge/routes.ts";
+import { meantBy, NO_ROUTE, pathOf, ROUTES, routeOf } from "../../edge/routes.ts";
 import { ENDPOINTS } from "../../shared/openai.ts";
 
 test("every address of the router has its name in the log", () => {
@@ -35,3 +35,11 @@ test.each([
   ["/v1beta/models", null],
   ["/v1/images/generations", null],
 ])("by %s is meant %s", (path, meant) => expect(meantBy(path)).toBe(meant));
+
+test.each([
+  ["http://127.0.0.1:4000/v1/models", "/v1/models"],
+  ["https://edge.example.com/v1/models?limit=2", "/v1/models"],
+  ["http://x/?/v1/models", "/"],
+  ["http://x", "/"],
+  ["http://x, y/v1/models", "/v1/models"],
+])("the path of %s is %s", (url, path) => expect(pathOf({ url })).toBe(path));
