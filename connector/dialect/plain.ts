@@ -140,10 +140,12 @@ class PlainRewriter implements Rewriter {
   #holdBack(held: Gather): void {
     for (const part of this.#parts.splice(this.#heldFrom)) held.add(part);
     this.#heldFrom = 0;
-    if (this.#state !== "over" && this.#state !== "broken" && held.length <= CAPTURE_BYTES) return;
+    // Not only by how much there was at once: what a client is shown must not depend on how the answer was cut.
+    const isTooLong = held.length > CAPTURE_BYTES;
+    if (this.#state !== "over" && this.#state !== "broken" && !isTooLong) return;
     this.#held = null;
     const bytes = held.take();
-    const all = this.#state === "over" && this.#usage !== null ? this.#ofAll(this.#usage) : null;
+    const all = this.#state === "over" && !isTooLong && this.#usage !== null ? this.#ofAll(this.#usage) : null;
     const usage = all === null ? undefined : restated(bytes.subarray(0, this.#usageBytes), all);
     if (usage === undefined) this.#parts.push(bytes);
     else this.#parts.push(usage, bytes.subarray(this.#usageBytes));

@@ -217,11 +217,13 @@ test("a connector under load leaves without a refused or broken answer, and the 
     isOver = false;
     return Array.from({ length: 8 }, client);
   };
+  const [connector] = stack().connectors;
+  const seen = await engines.sum("requests");
   const before = underLoad();
   await until(() => answers.length > 30);
-  const [connector] = stack().connectors;
-  // What is asked from here on waits two seconds for the next one, and a process may take longer to start.
+  // What comes to the hub from here on waits two seconds for the next one, and a process may take longer to start.
   isOver = true;
+  await until(async () => (await engines.sum("requests")) - seen === answers.length);
   connector!.kill("SIGTERM");
   expect(await connector!.exited).toBe(0);
   await Promise.all(before);
