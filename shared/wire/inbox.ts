@@ -50,7 +50,10 @@ export class Inbox {
     return { bytes: this.#socketReceived, limit: this.#socketLimit };
   }
 
-  /** Granted and not consumed, over all channels. Bounds what this socket can make its owner hold. */
+  /**
+   * Granted and not consumed, over all channels, with what was consumed and is granted anew as soon as it is half a window: it is
+   * nobody else's. Bounds what this socket can make its owner hold.
+   */
   get outstanding(): number {
     return this.#outstanding;
   }
@@ -109,7 +112,6 @@ export class Inbox {
     if (account === undefined) return null;
     account.consumed += bytes;
     this.#socketConsumed += bytes;
-    this.#outstanding -= bytes;
     account.ungranted += bytes;
     const ahead = account.limit - account.consumed;
     if (ahead > account.window / 2) return null;
@@ -117,13 +119,13 @@ export class Inbox {
     const isBulk =
       account.received === account.limit || account.ungranted > BULK_BYTES_PER_MS * (now - account.grantedAt);
     const wanted = isBulk ? Math.min(account.window * 2, EXCHANGE_WINDOW_BYTES) : account.window;
-    const affordable = Math.max(account.ungranted, growth(free + bytes, account.window));
+    const affordable = Math.max(account.ungranted, growth(free + account.ungranted, account.window));
     const grant = Math.min(wanted - ahead, affordable);
+    this.#outstanding += grant - account.ungranted;
     account.window = ahead + grant;
     account.limit += grant;
     account.ungranted = 0;
     account.grantedAt = now;
-    this.#outstanding += grant;
     return creditFrame(channel, account.limit);
   }
 
@@ -146,7 +148,7 @@ export class Inbox {
     if (account === undefined) return;
     this.#channels.delete(channel);
     this.#socketConsumed += account.received - account.consumed;
-    this.#outstanding -= account.limit - account.consumed;
+    this.#outstanding -= account.window;
   }
 }
 
