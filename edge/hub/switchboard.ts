@@ -15,6 +15,7 @@ import { ACCEPT_WITHIN_MS, HOLD_MS, isGivenUp, mayGoOn, patienceOf, placeFor, RE
 import { rivalsOf, wayOut } from "./place.ts";
 import { Recent } from "./recent.ts";
 import { Settlement, type SettlementEvents } from "./settlement.ts";
+import { Waiting } from "./waiting.ts";
 
 const NEWER = "a newer socket of this connector is here";
 
@@ -23,8 +24,7 @@ export class Switchboard {
   readonly shards: number;
   readonly settlement: Settlement;
   readonly #exchanges = new Set<Exchange>();
-  /** Of these, the ones that no socket has: the first to come is the first to go. */
-  readonly #waiting = new Set<Exchange>();
+  readonly #waiting = new Waiting((exchange) => this.#dispatch(exchange, this.#now));
   /** What broke off for good while its answer ran, and why: a Worker that asks to go on is told so at once. */
   readonly #brokenOff = new Recent<PublicFailure>(1_000);
   readonly #abandoned = new Abandoned(this.#exchanges);
@@ -111,6 +111,7 @@ export class Switchboard {
   tick(now: number): void {
     this.#now = now;
     this.settlement.commit();
+    this.#waiting.offer(); // Who was refused has left room, too.
     for (const exchange of [...this.#exchanges]) {
       if (isGivenUp(exchange, now)) this.#giveUp(exchange);
       if (now < exchange.deadline) continue;
@@ -146,7 +147,8 @@ export class Switchboard {
 
   /** Capacity has come or changed: what waits may now find a place, and what lost its socket may go on. */
   offer(now: number): void {
-    for (const exchange of [...this.#waiting]) this.#dispatch(exchange, now);
+    this.#now = now;
+    this.#waiting.offer();
     for (const exchange of [...this.#exchanges]) if (exchange.state === "detached") this.#await(exchange, now);
   }
 
@@ -279,15 +281,13 @@ export class Switchboard {
   /** The end of an exchange for the hub. The reader keeps what is in `answer`. */
   #forget(exchange: Exchange): void {
     const { link } = exchange;
+    const wasFull = link?.isFull === true;
     this.#end(exchange);
     this.settlement.over(exchange);
     link?.credit();
     link?.flush();
-    // What it had granted is free for those that wait for it, and not for a connector: the first come first.
-    for (const next of link === null ? [] : [...this.#waiting]) {
-      if (link?.isFull) break;
-      this.#dispatch(next, this.#now);
-    }
+    // What it had granted is free for those that wait for it, and not for a connector.
+    if (wasFull) this.#waiting.offer();
   }
 
   #end(exchange: Exchange, word: "room" | "again" = "room"): void {

@@ -1,6 +1,6 @@
 // One socket and many exchanges: a thousand find a place on it, readers that stand still leave room for others, and who waits for
 // room is not told that nobody is there.
-import { beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test, vi } from "vitest";
 import type { Exchange } from "../../../edge/hub/exchange.ts";
 import { HOLD_MS } from "../../../edge/hub/patience.ts";
 import type { Switchboard } from "../../../edge/hub/switchboard.ts";
@@ -94,6 +94,37 @@ describe("who waits for two seconds", () => {
     board.tick(LATE);
     expect(reader.failures).toEqual([{ code: "model_unavailable" }]);
   });
+});
+
+test("who comes later finds no room before those that wait, whatever readers have taken by then", () => {
+  const [first] = fill();
+  const late = open("late");
+  const { channel } = first!;
+  const { limit } = readOpen(socket.heard.find((frame) => frame.type === FrameType.OPEN && frame.channel === channel)!);
+  // Of half a window, which is granted anew with the next byte, one is missing.
+  socket.says(NOW, socket.head(channel), socket.data(channel, limit / 2 - 1));
+  board.take(first!, limit, NOW);
+  const later = open("later");
+  expect([late.exchange.state, later.exchange.state]).toEqual(["waiting", "waiting"]);
+  board.tick(LATE);
+  expect(late.reader.failures).toEqual([{ code: "queue_full" }]);
+});
+
+test("room that a refusal has left is not refused to who has waited for it", () => {
+  const running = fill();
+  const { exchange, reader } = open("late");
+  const { channel } = running[0]!;
+  socket.says(NOW, jsonFrame(FrameType.RESET, channel, { code: "model_unavailable", retryable: false }));
+  board.tick(LATE);
+  expect([exchange.state, reader.failures]).toEqual(["opened", []]);
+});
+
+test("what ends costs no look at each of those that wait for a connector", () => {
+  for (let i = 0; i < 1_000; i += 1) open(`late${i}`, { target: "another model" });
+  const running = fill();
+  const looked = vi.spyOn(socket.link, "pools", "get");
+  for (const exchange of running) board.cancel(exchange);
+  expect(looked.mock.calls.length).toBeLessThanOrEqual(running.length);
 });
 
 test("an exchange that ends makes room for as many as there is room for", () => {
