@@ -17,6 +17,8 @@ export interface Rewriter {
   readonly stands: "open" | "done" | "failed";
   /** The engine's answer is over, cleanly as far as HTTP knows. `tail` still goes to the client. */
   finish(): Finish;
+  /** The engine's answer breaks off. @returns what has waited for its end and still goes to the client. */
+  cut(): Uint8Array;
   /**
    * What has been used until now; null while nothing is known.
    * @param isLeft nobody reads on: of an engine that has not said it yet, what can be reckoned.

@@ -112,10 +112,13 @@ class PlainRewriter implements Rewriter {
 
   finish(): Finish {
     if (this.#state === "over") return { tail: EMPTY, outcome: "complete", failure: null };
-    const tail = this.#held?.take() ?? EMPTY;
     const message =
       this.#state === "broken" ? "The model server's answer is malformed." : "The model server's answer broke off.";
-    return { tail, outcome: "truncated", failure: { code: "upstream_error", message } };
+    return { tail: this.cut(), outcome: "truncated", failure: { code: "upstream_error", message } };
+  }
+
+  cut(): Uint8Array {
+    return this.#held?.take() ?? EMPTY;
   }
 
   usage(isLeft = false): Usage | null {

@@ -114,6 +114,11 @@ class StreamRewriter implements Rewriter {
     return { tail: this.#out.take(), outcome, failure: this.#failure };
   }
 
+  cut(): Uint8Array {
+    this.#close();
+    return this.#out.take();
+  }
+
   usage(): Usage | null {
     return this.#tally.usage();
   }

@@ -235,6 +235,8 @@ export class Serving implements Service, Observed {
 
   /** Before the head a failure is a status, in a stream it is an event, in a plain body only the break is honest. */
   #fail(failure: PublicFailure): void {
+    const rest = this.#isEvents ? this.#rewriter?.cut() : undefined;
+    if (rest !== undefined && rest.byteLength > 0) this.#pass(rest);
     if (this.#isEvents) this.#exchange.data(text.encode(errorEvent(failure)));
     this.#exchange.over("failed", toWire(failure));
   }

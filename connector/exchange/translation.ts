@@ -5,6 +5,8 @@ export interface Rewriter {
   push(chunk: Uint8Array): Uint8Array;
   readonly stands: "open" | "done" | "failed";
   finish(): { tail: Uint8Array; outcome: "complete" | "truncated" | "failed"; failure: WireFailure | null };
+  /** The answer breaks off: what of it has waited for its end. */
+  cut(): Uint8Array;
   /** @param isLeft its client has gone: of an engine that has not said it yet, what can be reckoned. */
   usage(isLeft?: boolean): Usage | null;
 }

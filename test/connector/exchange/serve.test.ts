@@ -94,6 +94,17 @@ describe("a stream", () => {
     expect(text()).toContain('"code":"upstream_error"');
   });
 
+  test("that breaks before its own end, and behind what it has used, shows that before the failure", () => {
+    const { exchange, handler, text } = begin(undefined, { dialect: { model: "public", stream: true, usage: true } });
+    handler.onData(TOKEN);
+    const usage = 'data: {"choices":[],"usage":{"prompt_tokens":7,"completion_tokens":2}}\n\n';
+    handler.onData(bytes(usage));
+    handler.onFailure(broke);
+    expect(exchange.end).toMatchObject({ outcome: "failed", usage: { prompt_tokens: 7, completion_tokens: 2 } });
+    const [, shown, failure] = text().split(/(?<=\n\n)/);
+    expect([shown, failure]).toEqual([usage, expect.stringContaining('"code":"upstream_error"')]);
+  });
+
   test.each(["data: nonsense\n\n", 'data: {"error":{"message":"out of memory"}}\n\n'])(
     "that goes wrong with %j frees its engine at once and ends",
     (event) => {
