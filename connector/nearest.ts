@@ -2,6 +2,7 @@
 
 /** A third of a name may be other letters, but no more than two: with three, REDIS_PORT is near to EDGE_PORT. */
 const MOST_SLIPS = 2;
+const WORDS = /[_-]/;
 
 /** Null: none is near. */
 export function nearestOf(name: string, known: readonly string[]): string | null {
@@ -11,9 +12,20 @@ export function nearestOf(name: string, known: readonly string[]): string | null
   for (const one of known) {
     if (Math.abs(one.length - name.length) >= least) continue;
     const slips = slipsBetween(name.toLowerCase(), one.toLowerCase());
-    if (slips < least) [nearest, least] = [one, slips];
+    if (slips < least && !hasOtherWord(name, one)) [nearest, least] = [one, slips];
   }
   return nearest;
+}
+
+/** Half a word that is another: ENGINE_HOST is not meant for ENGINE_PORT, nor ENGINE_1 for ENGINE_2. */
+function hasOtherWord(name: string, one: string): boolean {
+  const words = name.toLowerCase().split(WORDS);
+  const others = one.toLowerCase().split(WORDS);
+  if (words.length !== others.length) return false;
+  return words.some((word, i) => {
+    const other = others[i]!;
+    return slipsBetween(word, other) * 2 >= Math.max(word.length, other.length, 2);
+  });
 }
 
 /** Letters that are missing, too many, other ones, or two that have changed places (optimal string alignment). */

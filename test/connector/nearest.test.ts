@@ -13,11 +13,18 @@ test.each([
   ["edge_tls_cert", "EDGE_TLS_CERT"],
   ["PATH", null],
   ["REDIS_HOST", null],
+  ["EDGE_PORT", null],
   ["", null],
 ])("%s is near to %s", (name, meant) => expect(nearestOf(name, KNOWN)).toBe(meant));
 
+test.each([
+  ["ENGINE_1_URL", "ENGINE_2_URL"],
+  ["METRICS_HOST", "METRICS_PORT"],
+])("%s is not meant for %s", (name, other) => expect(nearestOf(name, [other])).toBeNull());
+
 test("a name is nearest to itself, and one slip never leads to another word than one that is as near", () => {
-  const name = fc.string({ unit: fc.constantFrom(..."ABC_"), minLength: 4, maxLength: 12 });
+  const word = fc.string({ unit: fc.constantFrom(..."ABC"), minLength: 4, maxLength: 6 });
+  const name = fc.array(word, { minLength: 1, maxLength: 3 }).map((words) => words.join("_"));
   fc.assert(
     fc.property(fc.uniqueArray(name, { minLength: 1, maxLength: 6 }), fc.nat(), fc.nat(), (known, which, where) => {
       const one = known[which % known.length]!;
