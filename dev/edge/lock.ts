@@ -1,7 +1,7 @@
 // One edge at a time on one EDGE_STATE: two would each keep ledgers of their own there and write over the other's. The lock is one
 // of SQLite's on a file beside them: the kernel takes it back however its holder ends, and it holds between containers and without a
 // network. A workerd that outlives its launcher (SIGKILL) has no lock, but the folder that it runs in tells it.
-import { mkdir, readdir, readFile, readlink, realpath } from "node:fs/promises";
+import { mkdir, readdir, readFile, readlink, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -83,18 +83,18 @@ async function endLeftOver(state: string, log: (line: string) => void): Promise<
   }
 }
 
-/** By the folder that they run in. None where there is no /proc. */
+/** By the folder that they run in, not by its name: a container's may have the same. None where there is no /proc. */
 async function workerdsIn(state: string): Promise<number[]> {
-  const folder = await realpath(state);
+  const folder = await stat(state, { bigint: true });
   const pids = (await readdir("/proc").catch(() => [])).filter((name) => /^\d+$/.test(name));
   const isOurs = await Promise.all(
     pids.map(async (pid) => {
       // Of others, and of what has just ended, nothing can be read.
-      const [cwd, program] = await Promise.all(["cwd", "exe"].map((link) => readlink(`/proc/${pid}/${link}`))).catch(
-        () => [],
-      );
+      const program = await readlink(`/proc/${pid}/exe`).catch(() => "");
       // An update may have removed the file that it was started from.
-      return cwd === folder && /\/workerd(?: \(deleted\))?$/.test(program ?? "");
+      if (!/\/workerd(?: \(deleted\))?$/.test(program)) return false;
+      const cwd = await stat(`/proc/${pid}/cwd`, { bigint: true }).catch(() => null);
+      return cwd?.dev === folder.dev && cwd.ino === folder.ino;
     }),
   );
   return pids.filter((_, at) => isOurs[at]).map(Number);

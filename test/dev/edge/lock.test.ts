@@ -1,10 +1,11 @@
 // Who has an EDGE_STATE, among real processes.
 import { type ChildProcess, spawn } from "node:child_process";
-import { copyFile, mkdir, mkdtemp, readdir, rm, symlink, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, mkdtemp, readdir, readlink, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { lockState } from "../../../dev/edge/lock.ts";
+import { CAN_MOUNT, withSmallDisk } from "../../support/small-disk.ts";
 
 const LOCK = resolve(import.meta.dirname, "../../../dev/edge/lock.ts");
 const children: ChildProcess[] = [];
@@ -86,6 +87,20 @@ test.skipIf(process.platform !== "linux")(
     expect(await readdir(state)).toEqual(["lock"]);
   },
 );
+
+test.skipIf(!CAN_MOUNT)("a workerd of a container is left alone, whose folder has the same name there", async () => {
+  const program = join(directory, "workerd");
+  await copyFile("/bin/sleep", program);
+  await mkdir(state);
+  const [command = "", ...under] = withSmallDisk(state);
+  const container = spawn(command, [...under, "sh", "-c", 'cd "$1" && echo up && exec "$2" 600', "sh", state, program]);
+  children.push(container);
+  await new Promise((done) => container.stdout.once("data", done));
+  await expect.poll(() => readlink(`/proc/${container.pid}/exe`)).toBe(program);
+  (await lock()).release();
+  expect(lines).toEqual([]);
+  expect(container.exitCode ?? container.signalCode).toBeNull();
+});
 
 test("a folder that cannot be made is told", async () => {
   await writeFile(join(directory, "file"), "");
