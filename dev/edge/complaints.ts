@@ -23,6 +23,8 @@ export function complaintIn(text: string): string | null {
 export class Complaints {
   #begun = "";
   #isStackNext = false;
+  /** The beginning of this line was passed on: what follows stands at the beginning of none. */
+  #isWithinLine = false;
 
   hear(text: string): Heard {
     const lines = (this.#begun + text).split("\n");
@@ -30,12 +32,16 @@ export class Complaints {
     let rest = "";
     let complaint: string | null = null;
     for (const line of lines) {
-      const word = COMPLAINT.exec(line)?.[1];
+      const word = this.#isWithinLine ? undefined : COMPLAINT.exec(line)?.[1];
       if (word !== undefined) complaint ??= word;
       else if (!(this.#isStackNext && STACK.test(line))) rest += `${line}\n`;
       this.#isStackNext = word !== undefined;
+      this.#isWithinLine = false;
     }
-    if (this.#begun.length > LONGEST) rest += this.end();
+    if (this.#begun.length > LONGEST) {
+      rest += this.end();
+      this.#isWithinLine = true;
+    }
     return { rest, complaint };
   }
 

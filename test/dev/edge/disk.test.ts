@@ -38,6 +38,15 @@ describe("what workerd says", () => {
     );
   });
 
+  test("is not looked for within a line that is too long to be held", () => {
+    const complaints = new Complaints();
+    const long = "x".repeat(70_000);
+    const within = "workerd/x.c++:1: SQLITE_FULL\n";
+    expect(complaints.hear(long)).toEqual({ rest: long, complaint: null });
+    expect(complaints.hear(within)).toEqual({ rest: within, complaint: null });
+    expect(complaints.hear(FULL)).toEqual({ rest: "", complaint: "SQLITE_FULL" });
+  });
+
   test("at a start that fails is found among the rest", () => {
     const said = `*** Uncaught exception ***
 workerd/util/sqlite.c++:910: failed: SQLite failed; dbErrorMessage(prepareResult, db) = disk I/O error: SQLITE_IOERR (extended: SQLITE_IOERR_SHMSIZE)
