@@ -142,7 +142,8 @@ async function startWatched(
   const { state } = options;
   const watch = new DiskWatch({
     state,
-    attempt: () => tryToWrite(state),
+    // Where the hubs write: it may be a mount of its own.
+    attempt: () => tryToWrite(join(state, "do")),
     tell: async (isWritable) => workerd.tellWritable(isWritable),
     log,
     now: () => performance.now(),

@@ -140,6 +140,8 @@ export abstract class HubObject<Env> extends DurableObject<Env> {
   /** Leases that ran out while nothing else happened here. */
   override alarm(): void {
     this.#alarmAt = null;
+    // To return would delete the alarm, which is a write; one that fails is tried again (workerd 1.20261023).
+    if (!this.gate.isWritable) throw new Error("nothing can be written");
     this.#tickGate(Date.now());
     this.wakeForExpiry();
   }

@@ -6,13 +6,7 @@ import { poolOf, turn } from "./pool-fixture.ts";
 const IDLE = { in_flight: 0, queued: 0 };
 
 test("an upstream that ends its response soon keeps its connection, and its slot is free with it", async () => {
-  const { pool, engines, serve, clock } = bound(await poolOf(1));
-  const { reader, running } = serve();
-  const call = await engines[0]!.next();
-  call.begin();
-  await reader.nextData();
-  running.letEnd();
-  const next = serve();
+  const { pool, engines, clock, reader, call, next } = await whole();
   clock.pass(END_WITHIN_MS - 1);
   expect(pool.report()).toMatchObject({ in_flight: 1, queued: 1 });
   call.response.end("nobody's");
@@ -25,13 +19,7 @@ test("an upstream that ends its response soon keeps its connection, and its slot
 });
 
 test("an upstream that keeps its response open is cut off and not blamed, and who waits has its slot", async () => {
-  const { pool, engines, serve, clock } = bound(await poolOf(1));
-  const { reader, running } = serve();
-  const call = await engines[0]!.next();
-  call.begin();
-  await reader.nextData();
-  running.letEnd();
-  const next = serve();
+  const { pool, engines, clock, reader, call, next } = await whole();
   clock.pass(END_WITHIN_MS);
   await call.closed;
   (await engines[0]!.next()).answer();
@@ -41,13 +29,7 @@ test("an upstream that keeps its response open is cut off and not blamed, and wh
 });
 
 test("a response that breaks behind the whole answer frees the slot at once, and nobody is blamed", async () => {
-  const { pool, engines, serve, fixture } = bound(await poolOf(1));
-  const { reader, running } = serve();
-  const call = await engines[0]!.next();
-  call.begin();
-  await reader.nextData();
-  running.letEnd();
-  const next = serve();
+  const { pool, engines, fixture, reader, call, next } = await whole();
   call.reset();
   (await engines[0]!.next()).answer();
   expect(await next.reader.outcome()).toBe("end");
@@ -85,6 +67,17 @@ test("a pool that closes waits for it no longer than that, and one that is left 
   await closed;
   expect([reader.endings, clock.pending]).toEqual([[], 0]);
 });
+
+/** An answer that is whole while its response goes on, and one that waits for its slot. */
+async function whole() {
+  const parts = bound(await poolOf(1));
+  const { reader, running } = parts.serve();
+  const call = await parts.engines[0]!.next();
+  call.begin();
+  await reader.nextData();
+  running.letEnd();
+  return { ...parts, reader, call, next: parts.serve() };
+}
 
 /** The parts of a fixture, for destructuring. */
 function bound(fixture: Awaited<ReturnType<typeof poolOf>>) {
