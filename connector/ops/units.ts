@@ -43,7 +43,8 @@ export const LAUNCHER = [
 
 /** As systemd.service(5) wants it: `$` and `%` are its own. */
 export function start({ perl, node, script }: Command, args: string): string {
-  const program = `${node} ${script} ${args}`;
+  // node looks for options of its own behind the script too, and would read the file of `--env-file` before us and otherwise.
+  const program = `${node} -- ${script} ${args}`;
   if (perl === null) return `NotifyAccess=all\nExecStart=${program}`;
   const words = LAUNCHER.replaceAll("$", "$$$$").replaceAll("%", "%%");
   return `NotifyAccess=main\nExecStart=${perl} -MSocket -MFcntl -e '${words}' -- ${program}`;

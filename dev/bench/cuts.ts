@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { Command } from "commander";
 import { FaultProxy } from "../../test/support/fault-proxy.ts";
 import { Crew } from "../crew.ts";
 import { startStack } from "../start/stack.ts";
@@ -13,6 +14,10 @@ const CUTS = 50;
 const PAUSE_MS = 1_200;
 /** Of 99 in 100. */
 const BACK_WITHIN_MS = 1_000;
+
+new Command("bench:cuts")
+  .description(`How long the next request takes behind a cut of the uplink, over ${CUTS} cuts on loopback.`)
+  .parse();
 
 const directory = mkdtempSync(join(tmpdir(), "heartcode-cuts-"));
 const crew = new Crew();

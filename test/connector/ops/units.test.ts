@@ -84,6 +84,10 @@ test("the launcher survives systemd's own signs", () => {
   expect(words.replaceAll("$$", "")).not.toMatch(/[$%\\]/);
 });
 
+test("node takes no option of the program for its own", () => {
+  for (const { text } of [connector, behindProxy[1]!]) expect(text).toMatch(/^ExecStart=.* -- \/\S+ -- \/\S+ /m);
+});
+
 test("a connector has the time to drain; it is started again where an edge refuses it, and not where another is in its place", () => {
   const { text } = connectorUnit({ ...program, config: "/c", key: "/k", drainS: 300 });
   expect(text).toContain("TimeoutStopSec=315\n");
