@@ -1,5 +1,6 @@
 // Sections as text for a terminal. Pure.
 
+import type { Interval } from "./interval.ts";
 import { countFailures } from "./measure.ts";
 import type { RoadName } from "./road.ts";
 import type { Row, Section } from "./section.ts";
@@ -26,7 +27,12 @@ const COLUMNS: readonly Column[] = [
   value("product"),
   ratio("product", "direct"),
   ratio("product", "nginx+ssh"),
+  { title: "by rounds, 95 %", cell: ({ interval }) => (interval === undefined ? "" : between(interval)) },
 ];
+
+function between({ low, high }: Interval): string {
+  return `${figure(low)} to ${figure(high)}`;
+}
 
 export function render(section: Section): string {
   const lines = [
