@@ -32,6 +32,7 @@ function begin(type: string | null = "text/event-stream", changes: Partial<Open>
   const open = { ...OPEN, ...changes };
   let aborts = 0;
   let endings = 0;
+  let resumes = 0;
   let now = 0;
   let handler: Parameters<Engine["serve"]>[1] | undefined;
   let request: Parameters<Engine["serve"]>[0] | undefined;
@@ -43,7 +44,9 @@ function begin(type: string | null = "text/event-stream", changes: Partial<Open>
         abort: () => {
           aborts += 1;
         },
-        resume: () => {},
+        resume: () => {
+          resumes += 1;
+        },
         letEnd: () => {
           endings += 1;
         },
@@ -61,7 +64,8 @@ function begin(type: string | null = "text/event-stream", changes: Partial<Open>
     serving.tick();
   };
   const text = () => new TextDecoder().decode(exchange.answerBytes(0, exchange.answer.end));
-  return { exchange, request: request!, handler: handler!, text, wait, aborts: () => aborts, endings: () => endings };
+  const counts = { aborts: () => aborts, endings: () => endings, resumes: () => resumes };
+  return { exchange, request: request!, handler: handler!, text, wait, ...counts };
 }
 
 describe("a stream", () => {
@@ -84,6 +88,33 @@ describe("a stream", () => {
     handler.onFailure(broke);
     expect(exchange.end).toMatchObject({ outcome: "complete", failure: null, usage: { completion_tokens: 1 } });
     expect(text().endsWith("data: [DONE]\n\n")).toBe(true);
+  });
+
+  test("that ends before its own end is told to be interrupted", () => {
+    const { exchange, handler, text } = begin("text/event-stream; charset=utf-8");
+    handler.onData(TOKEN);
+    handler.onEnd();
+    expect(exchange.end).toMatchObject({ outcome: "truncated", failure: { code: "stream_interrupted" } });
+    expect(text()).toContain('"code":"stream_interrupted"');
+  });
+
+  test("that begins after a keep-alive goes on behind it", () => {
+    const { exchange, handler, text, wait } = begin(null);
+    wait(KEEP_ALIVE_MS);
+    handler.onHead(200, [["content-type", "text/event-stream"]]);
+    handler.onData(bytes("data: [DONE]\n\n"));
+    expect([text(), exchange.end?.outcome]).toEqual([": keep-alive\n\ndata: [DONE]\n\n", "complete"]);
+  });
+
+  test("that is refused slowly keeps its status: no keep-alive begins an answer", () => {
+    const { exchange, handler, text, wait } = begin(null);
+    handler.onHead(400, [["content-type", "application/json"]]);
+    handler.onData(bytes('{"error":{"message":'));
+    wait(KEEP_ALIVE_MS);
+    handler.onData(bytes('"too long"}}'));
+    handler.onEnd();
+    expect([exchange.hasHead, text()]).toEqual([false, ""]);
+    expect(exchange.end?.failure).toEqual({ code: "invalid_request", status: 400, message: "too long" });
   });
 
   test("that breaks before its own end has failed", () => {
@@ -194,7 +225,7 @@ describe("a client that leaves a plain answer before its end, where the usage is
 });
 
 test("a reader that takes nothing for a minute gives the engine's slot back, and one that is slow does not", () => {
-  const { exchange, handler, wait, aborts } = begin("application/json", PLAIN);
+  const { exchange, handler, wait, aborts, resumes } = begin("application/json", PLAIN);
   handler.onData(bytes('{"data":["'));
   const more = bytes("x".repeat(64 * 1024));
   while (handler.onData(more));
@@ -205,6 +236,7 @@ test("a reader that takes nothing for a minute gives the engine's slot back, and
     exchange.drained(1 + ms / 1_000);
   }
   expect([aborts(), exchange.end]).toEqual([0, null]);
+  expect(resumes()).toBe(0);
   for (let ms = 0; ms <= STANDSTILL_MS; ms += 1_000) wait(1_000);
   expect([aborts(), exchange.end?.outcome, exchange.end?.usage?.source]).toEqual([1, "failed", "counted"]);
 });
@@ -219,4 +251,45 @@ test.each<[stream: boolean, isPlain: boolean]>([
 
 test("the backend's answer is not a plain one of an engine", () => {
   expect(begin(null, { target: "backend", dialect: null }).request.isPlain).toBe(false);
+});
+
+test("the backend's answer passes as it is, whatever its status, without headers that are the connection's own", () => {
+  const { exchange, handler, text } = begin(null, { target: "backend", dialect: null });
+  const bound: string[] = [];
+  const head = (given: object) => void bound.push(JSON.stringify(given));
+  const silent = () => {};
+  const lane = { accept: silent, start: silent, wake: silent, end: silent, abandon: silent, close: silent };
+  exchange.bind({ ...lane, refuse: silent, sent: () => 0, head }, 0, true);
+  handler.onHead(401, [
+    ["content-type", "application/json"],
+    ["set-cookie", "a=b"],
+  ]);
+  handler.onData(bytes('{"valid":false}'));
+  handler.onEnd();
+  expect(bound).toEqual(['{"status":401,"headers":[["content-type","application/json"]]}']);
+  expect([text(), exchange.end?.outcome]).toEqual(['{"valid":false}', "complete"]);
+});
+
+test("an engine that is slow and read all the while has not been kept waiting by its reader", () => {
+  const { exchange, wait, aborts } = begin("application/json", PLAIN);
+  for (let ms = 0; ms <= STANDSTILL_MS; ms += 1_000) wait(1_000);
+  expect([aborts(), exchange.end]).toEqual([0, null]);
+});
+
+test("a reader that has made room lets the engine be read on", () => {
+  const { exchange, handler, resumes } = begin("application/json", PLAIN);
+  handler.onData(bytes('{"data":["'));
+  while (handler.onData(bytes("x".repeat(64 * 1024))));
+  exchange.drained(exchange.answer.end);
+  expect(resumes()).toBe(1);
+});
+
+test("a request that is turned away has waited all the while, and is told in whole milliseconds when to come again", () => {
+  const { exchange, handler, wait } = begin(null, PLAIN);
+  wait(40);
+  handler.onFailure(new Failure("queue_full", { retryAfterMs: 1_234.5 }));
+  expect(exchange.end).toMatchObject({
+    timings: { queue_ms: 40, first_byte_ms: null, total_ms: 40 },
+    failure: { code: "queue_full", retry_after_ms: 1_235 },
+  });
 });

@@ -3,7 +3,7 @@ import { beforeEach, describe, expect, test } from "vitest";
 import type { Exchange, Service } from "../../../connector/exchange/exchange.ts";
 import { ExchangeTable, ORPHAN_MS, RETAINED_IN_ALL_BYTES } from "../../../connector/exchange/table.ts";
 import type { Guest, Lane } from "../../../connector/lane.ts";
-import type { Open } from "../../../shared/wire/messages.ts";
+import type { Open, Reset } from "../../../shared/wire/messages.ts";
 
 const OPEN: Open = {
   exchange: "x",
@@ -23,6 +23,7 @@ const OPEN: Open = {
 /** A lane that sends nothing and notes what it was told. */
 function lane() {
   const told: string[] = [];
+  const refusals: Reset[] = [];
   const note = (what: string) => () => {
     told.push(what);
   };
@@ -34,26 +35,35 @@ function lane() {
     end: note("end"),
     abandon: note("abandon"),
     close: note("close"),
-    refuse: note("refuse"),
+    refuse: (reset) => {
+      told.push("refuse");
+      refusals.push(reset);
+    },
     sent: () => 0,
   };
-  return { made, told };
+  return { made, told, refusals };
 }
 
 describe("an exchange of the table", () => {
   let now = 0;
   let aborts = 0;
+  let resumes = 0;
+  let bodies: number[][] = [];
   let running: Exchange;
   let table: ExchangeTable;
   beforeEach(() => {
     now = 0;
     aborts = 0;
+    resumes = 0;
+    bodies = [];
     const service: Service = {
-      begin: () => {},
+      begin: (body) => void bodies.push([...body]),
       abort: () => {
         aborts += 1;
       },
-      resume: () => {},
+      resume: () => {
+        resumes += 1;
+      },
       usage: () => null,
       timings: () => ({ queue_ms: 0, first_byte_ms: null, total_ms: 0 }),
     };
@@ -82,9 +92,10 @@ describe("an exchange of the table", () => {
   });
 
   test("whose first ACCEPT was not heard never was: no END", () => {
-    const guest = table.open(OPEN, lane().made)!;
-    guest.cancel("no_accept");
+    const { made, told } = lane();
+    table.open(OPEN, made)!.cancel("no_accept");
     expect([aborts, table.running, table.unsettled()]).toEqual([1, 0, []]);
+    expect(told.at(-1)).toBe("close");
   });
 
   test.each([
@@ -116,7 +127,9 @@ describe("an exchange of the table", () => {
     running.head(200, []);
     running.data(new Uint8Array(300_000));
     running.over("complete", null);
+    expect(table.undelivered).toBe(2);
     guest.cancel("no_accept");
+    expect(table.undelivered).toBe(1);
     table.settled({ exchange: "x", attempt: null });
     expect(table.undelivered).toBe(0);
     now = ORPHAN_MS;
@@ -196,6 +209,21 @@ describe("an exchange of the table", () => {
     expect(table.resume({ exchange: "x", offset: 3, head: false, limit: 1_000 }, lane().made)).not.toBeNull();
   });
 
+  test("that has finished is kept while a slow reader takes it, and for 30 s behind its last byte", () => {
+    const guest = table.open(OPEN, lane().made)!;
+    running.head(200, []);
+    running.data(new Uint8Array(300_000));
+    running.over("complete", null);
+    now = 2 * ORPHAN_MS;
+    table.tick(now);
+    guest.drained(300_000);
+    now += ORPHAN_MS - 1;
+    table.tick(now);
+    expect(table.retained).toBe(300_000);
+    table.tick(now + 1);
+    expect(table.retained).toBe(0);
+  });
+
   test("whose body was cut is not resumed and never was: no END, and a later OPEN runs it anew", () => {
     table.open({ ...OPEN, length: 10 }, lane().made)!.detached();
     const { made, told } = lane();
@@ -204,13 +232,135 @@ describe("an exchange of the table", () => {
     expect(table.open({ ...OPEN, attempt: 2 }, lane().made)).not.toBeNull();
   });
 
+  test("whose body was cut takes it from its beginning when it is opened again, and no more than was announced", () => {
+    const open = { ...OPEN, length: 3 };
+    table.open(open, lane().made)!.body(Uint8Array.of(1, 2));
+    const guest = table.open({ ...open, attempt: 2 }, lane().made)!;
+    guest.body(Uint8Array.of(7));
+    guest.body(Uint8Array.of(8, 9, 10, 11));
+    guest.body(Uint8Array.of(12));
+    expect(bodies).toEqual([[7, 8, 9]]);
+  });
+
+  test("that goes on on another lane leaves the one before, which has no say any more", () => {
+    const first = lane();
+    const second = lane();
+    const stale = table.open({ ...OPEN, length: 1 }, first.made)!;
+    const guest = table.open({ ...OPEN, length: 1, attempt: 2 }, second.made)!;
+    expect(first.told.at(-1)).toBe("close");
+    stale.body(Uint8Array.of(1));
+    stale.cancel("cancelled");
+    stale.detached();
+    running.data(new Uint8Array(300_000));
+    stale.drained(300_000);
+    expect(running.heldAt).toBe(0);
+    now = ORPHAN_MS;
+    table.tick(now);
+    expect([bodies, aborts, table.running]).toEqual([[], 0, 1]);
+    guest.body(Uint8Array.of(2));
+    expect(bodies).toEqual([[2]]);
+  });
+
+  test.each([true, false])("whose reader wants its head (%s) is told it so", (head) => {
+    table.open(OPEN, lane().made)!.detached();
+    running.head(200, []);
+    const { made, told } = lane();
+    table.resume({ exchange: "x", offset: 0, head, limit: 1_000 }, made);
+    expect(told.includes("head")).toBe(head);
+  });
+
+  test("whose client has gone is not resumed, whatever of its answer is kept", () => {
+    const guest = table.open(OPEN, lane().made)!;
+    running.head(200, []);
+    running.data(new Uint8Array(10));
+    guest.cancel("cancelled");
+    const { made, told } = lane();
+    expect(table.resume({ exchange: "x", offset: 0, head: true, limit: 1_000 }, made)).toBeNull();
+    expect(told).toEqual(["refuse"]);
+  });
+
+  test("tells its reader of more, and reads its engine no further than 256 KiB ahead of him", () => {
+    const { made, told } = lane();
+    const guest = table.open(OPEN, made)!;
+    running.head(200, []);
+    told.length = 0;
+    expect([running.data(new Uint8Array(256 * 1024)), running.data(new Uint8Array(1))]).toEqual([true, false]);
+    expect(told).toEqual(["wake", "wake"]);
+    expect([running.heldAt, resumes]).toEqual([0, 0]);
+    guest.drained(1);
+    expect([running.heldAt, resumes]).toEqual([null, 1]);
+  });
+
+  test("shows of its answer what is kept, and nothing beyond its end", () => {
+    const guest = table.open(OPEN, lane().made)!;
+    running.head(200, []);
+    running.data(new Uint8Array(1024 * 1024).fill(1));
+    running.data(Uint8Array.of(2, 3));
+    guest.drained(1024 * 1024 + 2);
+    const { start, end } = running.answer;
+    expect([start, end]).toEqual([2, 1024 * 1024 + 2]);
+    expect([...running.answerBytes(end - 2, end + 9)]).toEqual([2, 3]);
+    expect([...running.answerBytes(0, 4)]).toEqual([1, 1]);
+    expect([...running.answerBytes(0, 1)]).toEqual([]);
+  });
+
   test("that was given up and is opened after all runs anew", () => {
     table.open(OPEN, lane().made)!.detached();
-    table.tick(ORPHAN_MS);
+    now = ORPHAN_MS;
+    table.tick(now);
     const first = running;
     const { made, told } = lane();
     expect(table.open({ ...OPEN, attempt: 2 }, made)).not.toBeNull();
     expect([told.includes("refuse"), running === first, table.running]).toEqual([false, false, 1]);
+  });
+
+  test.each(["resumed", "opened again"] as const)("that is %s is not given up later", (how) => {
+    table.open(OPEN, lane().made)!.detached();
+    now = ORPHAN_MS - 1;
+    if (how === "resumed") table.resume({ exchange: "x", offset: 0, head: true, limit: 1_000 }, lane().made);
+    else table.open({ ...OPEN, attempt: 2 }, lane().made);
+    now += ORPHAN_MS;
+    table.tick(now);
+    expect([aborts, table.running, table.resumed, table.lost]).toEqual([0, 1, how === "resumed" ? 1 : 0, 0]);
+  });
+
+  test("whose next byte is not kept is given up, and counted", () => {
+    table.open(OPEN, lane().made)!.detached();
+    const { made, refusals } = lane();
+    expect(table.resume({ exchange: "x", offset: 1, head: true, limit: 1_000 }, made)).toBeNull();
+    expect(refusals).toEqual([{ code: "unknown_exchange", retryable: false }]);
+    expect([aborts, table.resumed, table.lost]).toEqual([1, 0, 1]);
+  });
+
+  test("that nothing here serves may be served elsewhere", () => {
+    const nobody = new ExchangeTable({ now: () => now, pools: () => [], serviceFor: () => null });
+    const { made, refusals } = lane();
+    expect(nobody.open(OPEN, made)).toBeNull();
+    expect(refusals).toEqual([{ code: "model_unavailable", retryable: true }]);
+    expect(nobody.running).toBe(0);
+  });
+
+  describe("and the bodies that are held at once", () => {
+    const MOST = 16 * 1024 * 1024;
+    const open = (exchange: string, length = MOST) => {
+      const { made, refusals } = lane();
+      const guest = table.open({ ...OPEN, exchange, length }, made);
+      return { guest, refused: refusals[0]?.code ?? null };
+    };
+
+    test("are bounded one by one", () => {
+      expect([open("x", MOST).refused, open("y", MOST + 1).refused]).toEqual([null, "request_too_large"]);
+    });
+
+    test.each([
+      ["ends", () => running.over("complete", null)],
+      ["is withdrawn", (guest: Guest) => guest.cancel("no_accept")],
+    ])("are bounded together, until one of them %s", (_how, leave) => {
+      const guests = Array.from({ length: 16 }, (_, i) => open(`${i}`).guest!);
+      expect(open("more", 1).refused).toBe("queue_full");
+      leave(guests.at(-1)!);
+      expect([open("other").refused, open("more", 1).refused]).toEqual([null, "queue_full"]);
+    });
   });
 
   describe("and what all of them keep together", () => {
@@ -237,6 +387,20 @@ describe("an exchange of the table", () => {
       expect(table.retained).toBeLessThanOrEqual(RETAINED_IN_ALL_BYTES);
       expect([isKept("finished-0", MB), isKept("finished-59", MB)]).toEqual([false, true]);
       expect(isKept("running-0", 0)).toBe(true);
+    });
+
+    test("is 64 MiB of finished answers at most, the latest", () => {
+      for (let i = 0; i < 130; i += 1) answer(`finished-${i}`, true).detached();
+      expect(table.retained).toBe(64 * MB);
+      expect([isKept("finished-65", MB), isKept("finished-66", MB)]).toEqual([false, true]);
+    });
+
+    test("is 4,096 finished answers at most, however short", () => {
+      for (let i = 0; i <= 4_096; i += 1) {
+        table.open({ ...OPEN, exchange: `${i}` }, lane().made);
+        running.over("complete", null);
+      }
+      expect([isKept("0", 0), isKept("1", 0)]).toEqual([false, true]);
     });
 
     test("is bounded also while all of them run: each goes on from what its hub may have", () => {
