@@ -33,7 +33,7 @@ function begin(type: string | null = "text/event-stream", changes: Partial<Open>
   let aborts = 0;
   let endings = 0;
   let resumes = 0;
-  let now = 0;
+  let now = 5_000;
   let handler: Parameters<Engine["serve"]>[1] | undefined;
   let request: Parameters<Engine["serve"]>[0] | undefined;
   const engine: Engine = {
@@ -247,6 +247,15 @@ test.each<[stream: boolean, isPlain: boolean]>([
 ])("an engine of which a stream is asked (%s) is told whether the answer is plain (%s)", (stream, isPlain) => {
   const { request } = begin(null, { dialect: { model: "public", stream, usage: false } });
   expect(request.isPlain).toBe(isPlain);
+});
+
+test("an engine is told whose exchange it is, behind what the client says, and has until the deadline from its opening", () => {
+  const { request } = begin(null, { headers: [["x-a", "b"]] });
+  expect(request.headers).toEqual([
+    ["x-a", "b"],
+    ["x-request-id", "x1"],
+  ]);
+  expect(request.deadline).toBe(5_000 + OPEN.deadline_ms);
 });
 
 test("the backend's answer is not a plain one of an engine", () => {
