@@ -33,6 +33,15 @@ describe("the drain rate", () => {
     expect(changed.waitMs(1, 1)).toBeGreaterThan(8_900);
   });
 
+  test.each([
+    ["no less than a second", 1, 64, 0, 1_000],
+    ["no more than a minute", 100, 1, 0, 60_000],
+    ["the present, where it is slower than the past", 1, 1, 9_000, 9_000],
+    ["the past, where it is slower than the present", 1, 1, 3_000, 4_000],
+  ])("tells %s", (_, places, slots, stillMs, ms) => {
+    expect(steady.retryAfterMs(places, slots, stillMs)).toBe(ms);
+  });
+
   test("never sends anybody away for less than a second or more than a minute", () => {
     fc.assert(
       fc.property(

@@ -111,6 +111,29 @@ describe("ejection", () => {
     expect(health.state(0)).toBe("ejected");
   });
 
+  test("lasts its time also where the upstream had been away before it", () => {
+    const health = healthyPool(2);
+    for (const result of ["down", "up"] as const) health.probed(0, result, 100);
+    failTimes(health, 0, 1_000);
+    health.probed(0, "up", 1_500);
+    expect(health.state(0)).toBe("ejected");
+  });
+
+  test("is no longer for what still fails there, and is forgotten with the failures before it", () => {
+    const health = healthyPool(4);
+    failTimes(health, 0, 0);
+    failTimes(health, 0, EJECT_MS - 1);
+    health.probed(0, "up", EJECT_MS);
+    failTimes(health, 0, EJECT_MS, EJECT_AFTER - 1);
+    expect(health.state(0)).toBe("up");
+  });
+
+  test("counts before the first probe, too", () => {
+    const health = new Health(2);
+    failTimes(health, 0, 0);
+    expect([health.state(0), health.isUsable(0)]).toEqual(["ejected", false]);
+  });
+
   test("lasts longer each time, up to a limit", () => {
     const health = healthyPool(2);
     let now = 0;

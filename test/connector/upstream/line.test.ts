@@ -278,3 +278,99 @@ test("who comes while another waits for an upstream that is full gets the slot t
   expect(placed).toEqual([second]);
   expect(line.waiting).toBe(1);
 });
+
+describe("who waits", () => {
+  const met = new Failure("upstream_error", { detail: "it was met" });
+
+  /** A pool with no room, until the test says otherwise. */
+  function full(limit: number) {
+    const pool = { now: 0, slots: 2, room: 0, barred: new Set<Guest>(), lost: new Set<Guest>(), placed: [] as Guest[] };
+    const line = new Line<Guest>(limit, {
+      now: () => pool.now,
+      slots: () => pool.slots,
+      hasRoom: () => pool.room > 0,
+      hasPlace: (guest) => !pool.lost.has(guest),
+      place: (guest) => {
+        if (pool.room === 0 || pool.barred.has(guest)) return false;
+        pool.room -= 1;
+        pool.placed.push(guest);
+        return true;
+      },
+    });
+    const come = (tier: string, tenant: string, deadline?: number) => {
+      const guest = new Guest(tier, tenant, pool.now, deadline);
+      expect(line.admit(guest)).toBeNull();
+      return guest;
+    };
+    const pump = async () => {
+      line.pumpSoon();
+      await turn();
+    };
+    return { pool, line, come, pump };
+  }
+
+  test("is told when he has to make room for another", () => {
+    const { line, come } = full(2);
+    const [older, younger] = [come("free", "flood"), come("free", "flood")];
+    come("premium", "other");
+    expect([older.failure, younger.failure?.code, line.waiting, line.refused]).toEqual([null, "queue_full", 2, 1]);
+  });
+
+  test("is told what he has met, if his time is up after an attempt, and else that it was full", () => {
+    const { line, come } = full(2);
+    const again = new Guest("free", "a", 0);
+    line.again(again, met);
+    expect([line.tooLate(again), line.tooLate(come("free", "b")).code]).toEqual([met, "queue_full"]);
+  });
+
+  test("is not sent once he has left, also after an attempt", async () => {
+    const { pool, line, come, pump } = full(2);
+    const [again, queued] = [new Guest("free", "a", 0), come("free", "b")];
+    line.again(again, met);
+    for (const guest of [again, queued]) line.forget(guest);
+    pool.room = 2;
+    await pump();
+    expect([line.waiting, pool.placed]).toEqual([0, []]);
+  });
+
+  test("after an attempt comes first, does not hold up the others, and is told what he has met if nothing is left to try", async () => {
+    const { pool, line, come, pump } = full(4);
+    const queued = come("premium", "c");
+    const [stuck, next, last] = ["a", "b", "d"].map((tenant) => new Guest("free", tenant, 0)) as [Guest, Guest, Guest];
+    for (const guest of [stuck, next, last]) line.again(guest, met);
+    pool.barred.add(stuck);
+    pool.lost.add(last);
+    pool.room = 1;
+    await pump();
+    expect([pool.placed, last.failure, line.waiting]).toEqual([[next], met, 2]);
+    pool.room = 1;
+    await pump();
+    expect([pool.placed, stuck.failure, line.waiting]).toEqual([[next, queued], null, 1]);
+  });
+
+  test("is not overtaken by who comes just as a slot is free", async () => {
+    const { pool, come } = full(2);
+    const first = come("free", "a");
+    pool.room = 1;
+    come("free", "b");
+    await turn();
+    expect(pool.placed).toEqual([first]);
+  });
+
+  test("is sent away when no upstream is left", async () => {
+    const { pool, line, come, pump } = full(2);
+    const guest = come("free", "a");
+    pool.slots = 0;
+    await pump();
+    expect([guest.failure?.code, line.waiting]).toEqual(["model_unavailable", 0]);
+  });
+
+  test("is told when his time is over at his turn, and the next gets it", async () => {
+    const { pool, line, come, pump } = full(2);
+    const [late, next] = [come("free", "a", 100), come("free", "b")];
+    pool.now = 100;
+    pool.room = 1;
+    await pump();
+    expect([pool.placed, late.failure?.code, next.failure, line.refused]).toEqual([[next], "queue_full", null, 1]);
+  });
+});
