@@ -155,6 +155,24 @@ describe("an engine's refusal", () => {
     expect(engineRefusal(400, body, scrub)).toEqual({ code: "invalid_request", status: 400 });
   });
 
+  test.each([
+    [{ n_prompt_tokens: 9, n_ctx: "lots" }, "too long"],
+    [{ n_prompt_tokens: "lots", n_ctx: 9 }, "too long"],
+  ])("tells no figures that are none: %j", (figures, message) => {
+    expect(refused(400, { error: { type: "exceed_context_size_error", message, ...figures } })).toEqual(asked(message));
+  });
+
+  test("shows nothing of the site in the field that it names, either", () => {
+    const { param } = refused(400, {
+      error: { message: "no", param: "heartcode-chat-sfw at http://192.0.2.1:8081/v1" },
+    });
+    expect(param).toBe("heartcode-sfw at [url]");
+  });
+
+  test("is told by the first text that says something, without the space around it", () => {
+    expect(refused(400, { error: { message: "  " }, detail: "\n n is too large \n" })).toEqual(asked("n is too large"));
+  });
+
   test("fits the wire and the error table, whatever it is", () => {
     const body = fc.oneof(
       fc.uint8Array(),

@@ -79,6 +79,14 @@ describe("a tally", () => {
       usage(1e12, 1e12, "engine"),
     ],
     [
+      "takes the latest word also on the last choice that it has room for",
+      (tally) => {
+        for (let i = 0; i < 256; i++) tally.riding(i, tokens(1, 1));
+        tally.riding(255, tokens(1, 5));
+      },
+      usage(1, 260, "engine"),
+    ],
+    [
       "is not made to grow by choices without end",
       (tally) => {
         for (let i = 0; i < 10_000; i++) tally.riding(i, tokens(1, 1));

@@ -71,13 +71,15 @@ describe("metrics", () => {
   test("count a lookup apart, a failure by its code, and a withdrawn run not at all", async () => {
     const metrics = new Metrics("test/1", () => 0);
     metrics.ended(run({}, "backend"), end({ usage: null }), 1_050);
-    metrics.ended(run({ status: 502 }, "backend"), end({ usage: null }), 1_000);
+    metrics.ended(run({ status: 500 }, "backend"), end({ usage: null }), 1_000);
+    metrics.ended(run({ status: 502 }, "backend"), end({ usage: null, outcome: "cancelled" }), 1_000);
     metrics.ended(run(), end({ outcome: "failed", failure: { code: "upstream_error" } }), 2_000);
     metrics.ended(run(), end({ outcome: "failed", failure: { code: "whatever an engine says" } }), 2_000);
     metrics.ended(run({ isWithdrawn: true }), end({ outcome: "cancelled" }), 2_000);
     const samples = await read(metrics);
     expect(samples.get('heartcode_connector_lookups_total{outcome="complete"}')).toBe(1);
     expect(samples.get('heartcode_connector_lookups_total{outcome="failed"}')).toBe(1);
+    expect(samples.get('heartcode_connector_lookups_total{outcome="cancelled"}')).toBe(1);
     expect(samples.get("heartcode_connector_lookup_seconds_sum")).toBeCloseTo(0.05);
     expect(samples.get(`heartcode_connector_failures_total{${SFW},code="upstream_error"}`)).toBe(1);
     expect(samples.get(`heartcode_connector_failures_total{${SFW},code="engine"}`)).toBe(1);
