@@ -1,60 +1,22 @@
-// Keeps one socket to one hub shard: dials, watches for life, redials. The protocol is in session.ts, the waiting in backoff.ts.
-import WebSocket from "ws";
-import { CloseCode, FINAL, MAX_MESSAGE_BYTES, REFUSAL_HEADER, SUBPROTOCOL } from "../../shared/wire/frames.ts";
+// Keeps one socket to one hub shard: dials, and dials again when it is lost, or when it is silent: then beside it, because a road that
+// is dead for one connection is mostly sound for the next, and one that was only slow costs nothing but a dial. What a socket is and
+// says is in dial.ts, the waiting in backoff.ts.
 import type { Welcome } from "../../shared/wire/messages.ts";
-import type { Host } from "../lane.ts";
 import type { SocketStatus } from "../status.ts";
 import { afterLoss, type Backoff, delayOf, RESTED } from "./backoff.ts";
-import { Departures, type Turns } from "./departures.ts";
-import { maskingFor } from "./mask.ts";
+import { Dial, type DialOptions, type Loss, type Refuser } from "./dial.ts";
 import { Patience } from "./patience.ts";
+import type { Finding } from "./pulse.ts";
 import { SocketRecord } from "./record.ts";
-import { Session } from "./session.ts";
+import type { Session } from "./session.ts";
 
-/** A dial into a road that swallows everything must not take longer to give up than the road takes to come back. */
-const HANDSHAKE_MS = 5_000;
-/** However slowly the answer to a dial trickles in. */
-const DIAL_MS = 10_000;
-/** WELCOME must come so soon after the socket. */
-const WELCOME_MS = 5_000;
-const WATCH_MS = 1_000;
-const PING_EVERY_MS = 10_000;
-/** While a client may be waiting: its answer is to go on within 25 s, the redial included. */
-const BUSY_PING_EVERY_MS = 5_000;
-/** The hub hears only this: the platform stamps it without waking anybody. */
-const TEXT_PING_EVERY_MS = 15_000;
-/** Without any inbound byte for so long a socket is dead, whatever its state says. */
-const DEAD_AFTER_MS = 25_000;
-const BUSY_DEAD_AFTER_MS = 20_000;
-/** The socket's own queue is kept short, so that a control frame written now is on the wire soon. */
-const SEND_QUEUE_BYTES = 256 * 1024;
-const CLOSE_WITHIN_MS = 1_000;
-const TURNS: Turns = { immediate: setImmediate, after: (ms, call) => setTimeout(call, ms) };
+export type { Refuser } from "./dial.ts";
 
-export interface Log {
-  info(fields: object, message: string): void;
-  warn(fields: object, message: string): void;
-  error(fields: object, message: string): void;
-}
-
-/** `process`: another one of the same connector is in this place. */
-export type Refuser = "edge" | "process";
-
-export interface UplinkOptions {
-  readonly url: string;
-  readonly shard: number;
-  readonly slot: number;
-  readonly token: (shard: number, slot: number) => Promise<string>;
-  readonly host: Host;
-  readonly instance: string;
-  readonly agent: string;
+export interface UplinkOptions extends DialOptions {
   readonly now: () => number;
-  /** ms since anything; never goes back nor leaps, as the clock does when it is set. */
-  readonly uptime: () => number;
   /** The edge has welcomed this process, on whatever shard. */
   readonly isGuest: () => boolean;
   readonly chance: () => number;
-  readonly log: Log;
   readonly onUp: (welcome: Welcome) => void;
   readonly onDown: () => void;
   /** The edge will never take this socket: it is not dialled again. */
@@ -64,16 +26,15 @@ export interface UplinkOptions {
 export class Uplink {
   readonly #options: UplinkOptions;
   readonly #record: SocketRecord;
-  #socket: WebSocket | null = null;
-  #session: Session | null = null;
+  #current: Dial | null = null;
+  /** Takes the place of a current one that is silent, once it is welcomed. */
+  #spare: Dial | null = null;
   #backoff: Backoff = RESTED;
   readonly #patience = new Patience();
   #redial: NodeJS.Timeout | null = null;
   #stopped = false;
   /** The socket that there is, if it is up, is the last one. */
   #isLast = false;
-  /** ms of uptime; null until the socket is open. */
-  #openedAt: number | null = null;
 
   constructor(options: UplinkOptions) {
     this.#options = options;
@@ -81,11 +42,11 @@ export class Uplink {
   }
 
   get session(): Session | null {
-    return this.#session;
+    return this.#current?.session ?? null;
   }
 
   get isUp(): boolean {
-    return this.#session?.isWelcomed === true;
+    return this.#current?.isUp === true;
   }
 
   /** Nothing crosses it any more, and never will. */
@@ -95,206 +56,144 @@ export class Uplink {
 
   status(): SocketStatus {
     const { shard, slot, now, uptime } = this.#options;
-    const { running = 0, stalls = 0 } = this.#session ?? {};
+    const { running = 0, stalls = 0 } = this.session ?? {};
     return this.#record.status({ shard, slot, running, stalls }, uptime(), now());
   }
 
   start(): void {
-    void this.#dial();
+    this.#redial = null;
+    this.#current = this.#dial();
   }
 
   /** Dials no more, and gives up a socket that is not up: not even HELLO may be said there. One that is up stays. */
   retire(): void {
     this.#isLast = true;
-    if (this.#redial !== null) clearTimeout(this.#redial);
-    this.#redial = null;
+    this.#dialNoMore();
     if (this.isUp) return;
     this.#record.retired(this.#options.uptime());
-    this.#session?.lost();
-    this.#socket?.terminate();
+    this.#current?.abandon();
+    this.#current = null;
   }
 
   /** Closes the socket behind everything that is written to it, and dials no more. */
   async stop(): Promise<void> {
     this.#stopped = true;
+    this.#dialNoMore();
+    await this.#current?.close();
+  }
+
+  #dialNoMore(): void {
     if (this.#redial !== null) clearTimeout(this.#redial);
     this.#redial = null;
-    this.#session?.lost();
-    const socket = this.#socket;
-    if (socket === null) return;
-    const closed = new Promise<void>((done) => socket.once("close", () => done()));
-    socket.close(CloseCode.NORMAL, "bye");
-    // A peer that does not answer the close must not hold the process.
-    const force = setTimeout(() => socket.terminate(), CLOSE_WITHIN_MS);
-    await closed;
-    clearTimeout(force);
+    this.#spare?.abandon();
+    this.#spare = null;
   }
 
-  async #dial(): Promise<void> {
-    const { url, shard, slot, token, log } = this.#options;
-    this.#redial = null;
-    let authorization: string;
-    try {
-      authorization = `Bearer ${await token(shard, slot)}`;
-    } catch (error) {
-      this.#isLast = true;
-      this.#options.onRefused(`no token could be signed: ${String(error)}`, "edge");
-      return;
-    }
-    if (this.#stopped || this.#isLast) return;
-    const socket = new WebSocket(url, SUBPROTOCOL, {
-      headers: { authorization },
-      // Deflate costs four times the throughput, and tokens do not compress in frames of 300 bytes.
-      perMessageDeflate: false,
-      ...maskingFor(url),
-      maxPayload: MAX_MESSAGE_BYTES,
-      handshakeTimeout: HANDSHAKE_MS,
-      followRedirects: false,
+  #dial(): Dial {
+    const { uptime } = this.#options;
+    const isCurrent = () => this.#current === dial;
+    const dial: Dial = new Dial(this.#options, {
+      unsigned: (reason) => {
+        if (isCurrent()) this.#unsigned(reason);
+        else this.#spare = null;
+      },
+      refused: () => this.#record.refused(uptime()),
+      opened: () => {
+        if (isCurrent()) this.#opened(dial);
+      },
+      welcomed: (welcome) => this.#welcomed(dial, welcome),
+      watched: (found) => {
+        if (isCurrent()) this.#watched(dial, found);
+      },
+      answered: (askedAt) => {
+        if (isCurrent()) this.#record.answered(askedAt, uptime());
+      },
+      lost: (loss) => {
+        if (isCurrent()) this.#lost(dial, loss);
+        // What became of the spare says nothing about the one that is there.
+        else if (this.#spare === dial) this.#spare = null;
+      },
     });
-    this.#socket = socket;
-    this.#openedAt = null;
-    const limit = setTimeout(() => socket.terminate(), DIAL_MS);
-    let refusal: string | null = null;
-    socket.on("unexpected-response", (request, response) => {
-      const isRefusal = response.statusCode === 401 || response.statusCode === 403;
-      const isFinal = isRefusal && response.headers[REFUSAL_HEADER] === FINAL;
-      if (isRefusal) this.#record.refused(this.#options.uptime());
-      let reason = "";
-      response.setEncoding("utf8");
-      response.on("data", (part: string) => {
-        if (reason.length < 500) reason += part;
-      });
-      response.on("close", () => {
-        clearTimeout(limit);
-        const said = `HTTP ${response.statusCode}: ${reason.trim()}`;
-        this.#record.trouble = said;
-        if (isFinal) refusal = said;
-        else log.warn({ shard, slot, answer: said }, "the edge did not open the uplink");
-        this.#lost(socket, refusal);
-      });
-      response.on("end", () => request.destroy());
-    });
-    socket.on("error", (error) => {
-      if (this.#openedAt !== null || refusal !== null || this.#isLast) return;
-      this.#record.trouble = error.message;
-      log.warn({ shard, slot, error: error.message }, "dialling the edge failed");
-    });
-    socket.on("open", () => {
-      clearTimeout(limit);
-      this.#opened(socket);
-    });
-    socket.on("close", (code, reason) => {
-      clearTimeout(limit);
-      this.#closed(socket, code, reason.toString());
-    });
+    void dial.start();
+    return dial;
   }
 
-  #opened(socket: WebSocket): void {
-    const { host, instance, agent, uptime, shard, slot, log } = this.#options;
-    this.#openedAt = uptime();
-    const departures = new Departures(TURNS, (all) => {
-      session.flush(() => socket.bufferedAmount < SEND_QUEUE_BYTES, all);
-    });
-    const session = new Session({
-      host,
-      instance,
-      agent,
-      send: (message) => {
-        socket.send(message, () => {
-          if (socket.bufferedAmount < SEND_QUEUE_BYTES) departures.soon();
-        });
-      },
-      close: (code, reason) => {
-        log.error({ shard, slot, code, reason }, "the hub broke the wire");
-        socket.close(code, reason);
-      },
-      departures,
-      onWelcome: (welcome) => {
-        log.info({ shard, slot, shards: welcome.shards }, "uplink is up");
-        this.#record.up(uptime());
-        this.#patience.restore();
-        this.#options.onUp(welcome);
-      },
-      onDrained: () => {},
-      onGoAway: () => socket.close(CloseCode.NORMAL, "asked to leave"),
-    });
-    this.#session = session;
-    socket.on("message", (data: Buffer, isBinary: boolean) => {
-      if (isBinary) session.receive(data);
-    });
-    this.#watch(socket, session, this.#openedAt);
+  #unsigned(reason: string): void {
+    this.#isLast = true;
+    this.#options.onRefused(reason, "edge");
   }
 
-  /** Liveness (spec.md §8): any inbound byte counts, also those of a message that is not complete yet. */
-  #watch(socket: WebSocket, session: Session, openedAt: number): void {
+  #opened(dial: Dial): void {
+    this.#record.opened(dial.wire, dial.openedAt ?? this.#options.uptime());
+  }
+
+  #watched(dial: Dial, { state, silentMs }: Finding): void {
     const { uptime, log, shard, slot } = this.#options;
-    const record = this.#record;
-    const wire = (socket as unknown as { _socket: { bytesRead: number } })._socket;
-    record.opened(wire, openedAt);
-    let bytes = wire.bytesRead;
-    let heardAt = openedAt;
-    let pingedAt = openedAt;
-    let textAt = openedAt;
-    socket.on("pong", () => record.answered(pingedAt, uptime()));
-    const timer = setInterval(() => {
-      const at = uptime();
-      record.heardAt(at);
-      if (wire.bytesRead !== bytes) {
-        bytes = wire.bytesRead;
-        heardAt = at;
-      }
-      const isLate = !session.isWelcomed && at - openedAt >= WELCOME_MS;
-      const { isBusy } = session;
-      if (isLate || at - heardAt >= (isBusy ? BUSY_DEAD_AFTER_MS : DEAD_AFTER_MS)) {
-        log.warn({ shard, slot, silent_ms: at - heardAt }, "the uplink is silent: dropping it");
-        socket.terminate();
-        return;
-      }
-      if (at - pingedAt >= (isBusy ? BUSY_PING_EVERY_MS : PING_EVERY_MS)) {
-        pingedAt = at;
-        socket.ping();
-        if (isBusy) session.ping();
-      }
-      if (at - textAt >= TEXT_PING_EVERY_MS) {
-        textAt = at;
-        socket.send("ping");
-      }
-    }, WATCH_MS);
-    socket.once("close", () => clearInterval(timer));
+    this.#record.heardAt(uptime());
+    if (state === "alive") this.#spareIsNotNeeded();
+    else if (this.#spare === null && dial.isUp && !this.#isLast && !this.#stopped) {
+      log.warn({ shard, slot, silent_ms: silentMs }, "the uplink is silent: dialling another socket beside it");
+      this.#spare = this.#dial();
+    }
   }
 
-  #closed(socket: WebSocket, code: number, reason: string): void {
-    const { log, shard, slot } = this.#options;
-    const said = `closed with ${code}${reason === "" ? "" : `: ${reason}`}`;
-    if (this.#openedAt !== null) this.#record.trouble = said;
-    if (this.#openedAt !== null && !this.#stopped) log.warn({ shard, slot, code, reason }, "the uplink was cut");
-    const isFinal = code === CloseCode.VERSION || code === CloseCode.SUPERSEDED;
-    this.#lost(socket, isFinal ? said : null, code === CloseCode.SUPERSEDED ? "process" : "edge");
+  /** One that is open has said HELLO: the hub has let the other one go for it. */
+  #spareIsNotNeeded(): void {
+    if (this.#spare === null || this.#spare.openedAt !== null) return;
+    this.#spare.abandon();
+    this.#spare = null;
   }
 
-  /** @param by another process: then at once for good, as two would take the sockets from each other for ever. */
-  #lost(socket: WebSocket, refusal: string | null, by: Refuser = "edge"): void {
-    if (this.#socket !== socket) return;
+  #welcomed(dial: Dial, welcome: Welcome): void {
+    const { log, shard, slot, uptime, onUp } = this.#options;
+    if (this.#spare === dial) this.#replace(dial);
+    log.info({ shard, slot, shards: welcome.shards }, "uplink is up");
+    this.#record.up(uptime());
+    this.#patience.restore();
+    onUp(welcome);
+  }
+
+  #replace(spare: Dial): void {
+    const { log, shard, slot, uptime } = this.#options;
+    const old = this.#current;
+    this.#spare = null;
+    this.#current = spare;
+    log.warn({ shard, slot, reason: "it was silent, and another socket is in its place" }, "the uplink was cut");
+    this.#record.lost(false, old?.session?.stalls ?? 0, uptime());
+    old?.abandon();
+    this.#opened(spare);
+  }
+
+  /** @param loss by another process: then at once for good, as two would take the sockets from each other for ever. */
+  #lost(dial: Dial, { trouble, refusal, by }: Loss): void {
     const { uptime, isGuest, chance, onDown, onRefused, log, shard, slot } = this.#options;
-    const lived = this.#openedAt === null ? 0 : uptime() - this.#openedAt;
-    const wasUp = this.isUp;
+    const lived = dial.openedAt === null ? 0 : uptime() - dial.openedAt;
+    if (trouble !== null) this.#record.trouble = trouble;
     if (refusal === null) this.#patience.restore();
     const isNews = refusal !== null && !this.#isLast;
     const isForGood = isNews && (by === "process" || this.#patience.refused(isGuest(), uptime()));
     this.#isLast ||= isForGood;
-    this.#record.lost(this.#isLast, this.#session?.stalls ?? 0, uptime());
-    this.#socket = null;
-    this.#session?.lost();
-    this.#session = null;
-    if (wasUp) onDown();
-    if (this.#stopped) return;
+    this.#record.lost(this.#isLast, dial.session?.stalls ?? 0, uptime());
+    this.#current = null;
+    if (dial.isUp) onDown();
     if (isForGood) onRefused(refusal, by);
-    if (this.#isLast) return;
+    if (this.#isLast) {
+      this.#dialNoMore();
+      return;
+    }
     if (refusal !== null) {
       this.#record.refused(uptime());
       log.error({ shard, slot, answer: refusal }, "the edge refuses this connector; it is dialled again for a while");
     }
     this.#backoff = afterLoss(this.#backoff, lived);
-    this.#redial = setTimeout(() => void this.#dial(), delayOf(this.#backoff, chance()));
+    if (this.#spare === null) this.#redial = setTimeout(() => this.start(), delayOf(this.#backoff, chance()));
+    else this.#promote(this.#spare);
+  }
+
+  /** It is on its way already. */
+  #promote(spare: Dial): void {
+    this.#current = spare;
+    this.#spare = null;
+    if (spare.openedAt !== null) this.#opened(spare);
   }
 }

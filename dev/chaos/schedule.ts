@@ -21,7 +21,7 @@ export interface FaultRow {
   readonly outMs: number;
 }
 
-/** A socket that is dead in silence is found after 25 s, and redialled. */
+/** A socket that is dead in silence is found after 25 s at the latest, and redialled. */
 const SILENT_MS = 30_000;
 const NOTHING: readonly Took[] = [];
 const SOCKET: readonly Took[] = ["socket"];

@@ -3,6 +3,7 @@ import { spawn } from "node:child_process";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { createServer as createSecureServer } from "node:https";
 import { type AddressInfo, connect, createServer as createTcpServer } from "node:net";
+import type { Duplex } from "node:stream";
 import { type WebSocket, WebSocketServer } from "ws";
 import { decode, encode } from "../../shared/wire/codec.ts";
 import { EXCHANGE_WINDOW_BYTES, FrameType, SOCKET_WINDOW_BYTES, SUBPROTOCOL } from "../../shared/wire/frames.ts";
@@ -12,6 +13,8 @@ import { jsonFrame } from "../../shared/wire/messages.ts";
 export type Upgrade =
   /** The connection is gone. */
   | "drop"
+  /** It stays, and nothing is said; this is called when its dialler has left. */
+  | { readonly left: () => void }
   /** HTTP's answer. */
   | { readonly status: number; readonly text: string; readonly headers?: Readonly<Record<string, string>> }
   /** A WebSocket, and this is done with it. */
@@ -43,11 +46,20 @@ export async function falseEdge(options: FalseEdgeOptions): Promise<Address> {
     health === null ? void request.socket.destroy() : health(response);
   const server = tls === undefined ? createServer(answer) : createSecureServer(tls, answer);
   const sockets = new WebSocketServer({ noServer: true, handleProtocols: () => SUBPROTOCOL });
+  const silent: Duplex[] = [];
   let dials = 0;
   server.on("upgrade", (request, socket, head) => {
     const upgrade = upgrades[Math.min(dials, upgrades.length - 1)]!;
     dials += 1;
     if (upgrade === "drop") socket.destroy();
+    else if ("left" in upgrade)
+      silent.push(
+        socket
+          .resume()
+          .on("error", () => {})
+          .on("end", upgrade.left)
+          .on("close", upgrade.left),
+      );
     else if (typeof upgrade === "function")
       sockets.handleUpgrade(request, socket, head, (ours) => upgrade(ours, shardOf(request)));
     else {
@@ -61,6 +73,7 @@ export async function falseEdge(options: FalseEdgeOptions): Promise<Address> {
   await new Promise<void>((done) => server.listen(0, host, done));
   const close = async (): Promise<void> => {
     for (const one of sockets.clients) one.terminate();
+    for (const one of silent) one.destroy();
     server.closeAllConnections();
     await new Promise((done) => server.close(done));
   };

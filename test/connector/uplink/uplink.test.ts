@@ -42,6 +42,7 @@ async function dialling(...turns: Upgrade[]) {
     agent: "test",
     now: () => Date.now() + clocks.wall,
     uptime: () => performance.now() + clocks.uptime,
+    watchMs: 20,
     isGuest: () => clocks.isGuest || seen.ups > 0,
     chance: () => 0,
     log: { info: nothing, warn: nothing, error: nothing },
@@ -169,6 +170,97 @@ describe("an uplink that is retired", () => {
     lose();
     await until(() => uplink.isOver);
     await aWhile();
+    expect(seen).toEqual({ dials: 1, ups: 1, refused: [] });
+  });
+});
+
+describe("an uplink that is silent", () => {
+  /** Welcomes, and is not heard again until it is let speak. */
+  function falling() {
+    const road = { speak: () => {}, drop: () => {}, isClosed: false };
+    const turn: Upgrade = (socket, shard) => {
+      welcome(socket, shard);
+      socket.once("message", () => setImmediate(() => socket.pause()));
+      socket.on("close", () => {
+        road.isClosed = true;
+      });
+      road.speak = () => socket.resume();
+      road.drop = () => socket.terminate();
+    };
+    return { road, turn };
+  }
+
+  /** Seconds pass in each one, but not so many that the silent socket is given up. */
+  const passing = async (clocks: { uptime: number }, condition: () => boolean) =>
+    until(() => {
+      clocks.uptime += 100;
+      return condition();
+    });
+
+  test("is replaced by another one that is dialled beside it", async () => {
+    const { road, turn } = falling();
+    const { seen, clocks, uplink } = await dialling(turn, welcome);
+    await until(() => seen.ups === 1);
+    await passing(clocks, () => seen.dials === 2);
+    expect(uplink.isUp).toBe(true);
+    await until(() => seen.ups === 2);
+    road.speak();
+    await until(() => road.isClosed);
+    expect([uplink.isUp, seen]).toEqual([true, { dials: 2, ups: 2, refused: [] }]);
+    expect(uplink.status()).toMatchObject({ state: "up", dials: { up: 2, failed: 0 }, cuts: 1, trouble: null });
+  });
+
+  test("keeps its place where it is heard again before the other one is open", async () => {
+    const { road, turn } = falling();
+    const left = Promise.withResolvers<void>();
+    const { seen, clocks, uplink } = await dialling(turn, { left: left.resolve }, welcome);
+    await until(() => seen.ups === 1);
+    await passing(clocks, () => seen.dials === 2);
+    road.speak();
+    await left.promise;
+    expect([uplink.isUp, road.isClosed, seen]).toEqual([true, false, { dials: 2, ups: 1, refused: [] }]);
+    expect(uplink.status()).toMatchObject({ state: "up", cuts: 0, dials: { up: 1, failed: 0 } });
+  });
+
+  test("keeps its place where another one is refused, and another one is tried", async () => {
+    const { turn } = falling();
+    const { seen, clocks, uplink } = await dialling(turn, saying(401, true), "drop", welcome);
+    await until(() => seen.ups === 1);
+    await passing(clocks, () => seen.dials === 2);
+    expect([uplink.isUp, uplink.status().state]).toEqual([true, "up"]);
+    await until(() => seen.ups === 2);
+    expect(seen).toEqual({ dials: 4, ups: 2, refused: [] });
+  });
+
+  test("and is lost before the other one is up gives it its place at once", async () => {
+    const { road, turn } = falling();
+    let greet = () => {};
+    const { seen, clocks, uplink } = await dialling(turn, (socket, shard) => {
+      socket.once("message", (hello) => {
+        greet = () => {
+          welcome(socket, shard);
+          socket.emit("message", hello, true);
+        };
+      });
+    });
+    await until(() => seen.ups === 1);
+    await passing(clocks, () => seen.dials === 2);
+    road.drop();
+    await until(() => !uplink.isUp);
+    expect(uplink.status()).toMatchObject({ state: "dialling", cuts: 1 });
+    await until(() => {
+      greet();
+      return seen.ups === 2;
+    });
+    expect([seen.dials, uplink.status().state]).toEqual([2, "up"]);
+  });
+
+  test("is not replaced where its connector is retired", async () => {
+    const { turn } = falling();
+    const { seen, clocks, uplink } = await dialling(turn, welcome);
+    await until(() => seen.ups === 1);
+    uplink.retire();
+    await passing(clocks, () => uplink.isOver);
     expect(seen).toEqual({ dials: 1, ups: 1, refused: [] });
   });
 });

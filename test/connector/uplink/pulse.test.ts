@@ -1,0 +1,87 @@
+// Whether a socket is alive: a road in virtual time, looked at about once a second.
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import {
+  BUSY_DEAD_AFTER_MS,
+  DEAD_AFTER_MS,
+  DOUBT_AFTER_MS,
+  DOUBT_BEHIND_DATA_MS,
+  type Finding,
+  Pulse,
+} from "../../../connector/uplink/pulse.ts";
+
+interface Road {
+  readonly isBusy: boolean;
+  readonly isBehind?: boolean;
+  /** ms from a ping to its pong; null: nothing comes back. */
+  readonly pongMs: number | null;
+}
+
+/** @param gaps ms between two looks. */
+function watch(gaps: readonly number[], { isBusy, isBehind = false, pongMs }: Road): (Finding & { at: number })[] {
+  const pulse = new Pulse(0, 0);
+  const pongs: number[] = [];
+  let at = 0;
+  let bytes = 0;
+  return gaps.map((gap) => {
+    at += gap;
+    while (pongs.length > 0 && pongs[0]! <= at) {
+      pongs.shift();
+      bytes += 2;
+    }
+    const found = pulse.look(at, { bytes, isBusy, isBehind });
+    if (found.ping && pongMs !== null) pongs.push(at + pongMs);
+    return { ...found, at };
+  });
+}
+
+const seconds = (count: number) => Array.from({ length: count }, () => 1_000);
+const first = (found: ReturnType<typeof watch>, state: Finding["state"]) =>
+  found.find((one) => one.state === state)?.at;
+
+describe("a dead road", () => {
+  test.each([
+    ["while a client may be waiting", { isBusy: true }, 2_000 + DOUBT_AFTER_MS, BUSY_DEAD_AFTER_MS],
+    ["while nothing runs", { isBusy: false }, 10_000 + DOUBT_AFTER_MS, DEAD_AFTER_MS],
+    ["behind data", { isBusy: true, isBehind: true }, 2_000 + DOUBT_BEHIND_DATA_MS, BUSY_DEAD_AFTER_MS],
+  ])("%s is doubted first, and given up later", (_, road, doubtfulAt, deadAt) => {
+    const found = watch(seconds(30), { ...road, pongMs: null });
+    expect([first(found, "doubtful"), first(found, "dead")]).toEqual([doubtfulAt, deadAt]);
+  });
+
+  test("is not asked any more once it is given up", () => {
+    const dead = watch(seconds(40), { isBusy: true, pongMs: null }).filter(({ state }) => state === "dead");
+    expect(dead.length).toBeGreaterThan(10);
+    expect(dead.some(({ ping, word, text }) => ping || word || text)).toBe(false);
+  });
+});
+
+test("a road that answers is never doubted, however seldom it is looked at and whether or not anything else comes", () => {
+  const gaps = fc.array(fc.integer({ min: 900, max: 1_400 }), { minLength: 60, maxLength: 120 });
+  const road = fc.record({ isBusy: fc.boolean(), isBehind: fc.boolean(), pongMs: fc.integer({ min: 0, max: 1_500 }) });
+  fc.assert(
+    fc.property(gaps, road, (gaps, road) => {
+      expect(watch(gaps, road).every(({ state }) => state === "alive")).toBe(true);
+    }),
+  );
+});
+
+test("one byte lifts a doubt", () => {
+  const pulse = new Pulse(0, 7);
+  const look = (at: number, bytes: number) => pulse.look(at, { bytes, isBusy: true, isBehind: false }).state;
+  expect([look(2_000, 7), look(5_000, 7), look(5_500, 8), look(7_000, 8)]).toEqual([
+    "alive",
+    "doubtful",
+    "alive",
+    "alive",
+  ]);
+});
+
+test.each([
+  ["nothing runs", false, 6, 0, 4],
+  ["a client may be waiting", true, 24, 12, 4],
+])("where %s it is asked so often in a minute", (_, isBusy, ...asked) => {
+  const found = watch(seconds(60), { isBusy, pongMs: 50 });
+  const count = (of: (one: Finding) => boolean) => found.filter(of).length;
+  expect([count(({ ping }) => ping), count(({ word }) => word), count(({ text }) => text)]).toEqual(asked);
+});
