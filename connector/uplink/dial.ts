@@ -52,6 +52,8 @@ export interface Loss {
   /** The edge's last word about this connector, and whose fault that is. */
   readonly refusal: string | null;
   readonly by: Refuser;
+  /** How a socket ended that was open. */
+  readonly cut: { readonly code: number; readonly reason: string } | null;
 }
 
 export interface DialEvents {
@@ -75,6 +77,7 @@ export class Dial {
   #session: Session | null = null;
   /** ms of uptime; null until the socket is open. */
   #openedAt: number | null = null;
+  #pulse: Pulse | null = null;
   /** Nobody waits for it any more. */
   #isAbandoned = false;
 
@@ -93,6 +96,11 @@ export class Dial {
 
   get isUp(): boolean {
     return this.#session?.isWelcomed === true;
+  }
+
+  /** Something has come in since it was last looked at. */
+  get isHeardAnew(): boolean {
+    return this.#pulse !== null && this.wire.bytesRead !== this.#pulse.bytes;
   }
 
   /** Counts the inbound bytes. Only while it is open. */
@@ -135,14 +143,14 @@ export class Dial {
         clearTimeout(limit);
         const said = `HTTP ${response.statusCode}: ${reason.trim()}`;
         if (!isFinal) log.warn({ shard, slot, answer: said }, "the edge did not open the uplink");
-        loss = { trouble: said, refusal: isFinal ? said : null, by: "edge" };
+        loss = { trouble: said, refusal: isFinal ? said : null, by: "edge", cut: null };
         this.#lost(loss);
       });
       response.on("end", () => request.destroy());
     });
     socket.on("error", (error) => {
       if (this.#openedAt !== null || loss !== null || this.#isAbandoned) return;
-      loss = { trouble: error.message, refusal: null, by: "edge" };
+      loss = { trouble: error.message, refusal: null, by: "edge", cut: null };
       log.warn({ shard, slot, error: error.message }, "dialling the edge failed");
     });
     socket.on("open", () => {
@@ -216,8 +224,11 @@ export class Dial {
     const { uptime, log, shard, slot, watchMs = WATCH_MS } = this.#options;
     const { wire } = this;
     const pulse = new Pulse(openedAt, wire.bytesRead);
-    socket.on("pong", () => this.#events.answered(pulse.askedAt));
-    const timer = setInterval(() => {
+    this.#pulse = pulse;
+    // A ping says when it left: on a slow road the next one leaves before the pong comes.
+    socket.on("pong", (data) => this.#events.answered(Number(data.toString())));
+    const look = () => {
+      if (socket.readyState === WebSocket.CLOSED) return;
       const at = uptime();
       const { isBusy } = session;
       const found = pulse.look(at, { bytes: wire.bytesRead, isBusy, isBehind: socket.bufferedAmount > 0 });
@@ -227,22 +238,27 @@ export class Dial {
         socket.terminate();
         return;
       }
-      if (found.ping) socket.ping();
+      if (found.ping) socket.ping(String(Math.floor(at)));
       if (found.word) session.ping();
       if (found.text) socket.send("ping");
       if (!this.#isAbandoned) this.#events.watched(found);
-    }, watchMs);
+    };
+    // Where the process stood still, what has come meanwhile is read before the road is blamed.
+    const timer = setInterval(() => setImmediate(look), watchMs);
     socket.once("close", () => clearInterval(timer));
   }
 
   #closed(code: number, reason: string): Loss {
-    const { log, shard, slot } = this.#options;
     const said = `closed with ${code}${reason === "" ? "" : `: ${reason}`}`;
     const wasOpen = this.#openedAt !== null;
-    if (wasOpen && !this.#isAbandoned) log.warn({ shard, slot, code, reason }, "the uplink was cut");
     const isFinal = code === CloseCode.VERSION || code === CloseCode.SUPERSEDED;
     const by = code === CloseCode.SUPERSEDED ? "process" : "edge";
-    return { trouble: wasOpen ? said : null, refusal: isFinal ? said : null, by };
+    return {
+      trouble: wasOpen ? said : null,
+      refusal: isFinal ? said : null,
+      by,
+      cut: wasOpen ? { code, reason } : null,
+    };
   }
 
   #lost(loss: Loss): void {

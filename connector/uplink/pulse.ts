@@ -47,6 +47,7 @@ export class Pulse {
   #askedAt: number;
   /** The first ping since something was heard. */
   #unansweredSince: number | null = null;
+  #isDoubtful = false;
 
   constructor(at: number, bytes: number) {
     this.#bytes = bytes;
@@ -56,9 +57,9 @@ export class Pulse {
     this.#askedAt = at;
   }
 
-  /** When the last ping left. */
-  get askedAt(): number {
-    return this.#askedAt;
+  /** Inbound when it was last looked at. */
+  get bytes(): number {
+    return this.#bytes;
   }
 
   /** To be called about once a second; what is found due is sent then. */
@@ -67,6 +68,7 @@ export class Pulse {
       this.#bytes = bytes;
       this.#heardAt = at;
       this.#unansweredSince = null;
+      this.#isDoubtful = false;
     }
     const silentMs = at - this.#heardAt;
     if (silentMs >= (isBusy ? BUSY_DEAD_AFTER_MS : DEAD_AFTER_MS))
@@ -82,7 +84,8 @@ export class Pulse {
     const text = at - this.#textAt >= TEXT_PING_EVERY_MS;
     if (text) this.#textAt = at;
     const waited = this.#unansweredSince === null ? 0 : at - this.#unansweredSince;
-    const isDoubtful = waited >= (isBehind ? DOUBT_BEHIND_DATA_MS : DOUBT_AFTER_MS);
-    return { ping, word: isDue && isBusy, text, state: isDoubtful ? "doubtful" : "alive", silentMs };
+    // Only a byte lifts it: data pile up before a dead road, too.
+    this.#isDoubtful ||= waited >= (isBehind ? DOUBT_BEHIND_DATA_MS : DOUBT_AFTER_MS);
+    return { ping, word: isDue && isBusy, text, state: this.#isDoubtful ? "doubtful" : "alive", silentMs };
   }
 }

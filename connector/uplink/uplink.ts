@@ -85,8 +85,7 @@ export class Uplink {
   #dialNoMore(): void {
     if (this.#redial !== null) clearTimeout(this.#redial);
     this.#redial = null;
-    this.#spare?.abandon();
-    this.#spare = null;
+    this.#dismissSpare();
   }
 
   #dial(): Dial {
@@ -100,6 +99,7 @@ export class Uplink {
       refused: () => this.#record.refused(uptime()),
       opened: () => {
         if (isCurrent()) this.#opened(dial);
+        else if (this.#current?.isHeardAnew === true) this.#dismissSpare();
       },
       welcomed: (welcome) => this.#welcomed(dial, welcome),
       watched: (found) => {
@@ -110,8 +110,7 @@ export class Uplink {
       },
       lost: (loss) => {
         if (isCurrent()) this.#lost(dial, loss);
-        // What became of the spare says nothing about the one that is there.
-        else if (this.#spare === dial) this.#spare = null;
+        else if (this.#spare === dial) this.#spareLost(loss);
       },
     });
     void dial.start();
@@ -139,9 +138,23 @@ export class Uplink {
 
   /** One that is open has said HELLO: the hub has let the other one go for it. */
   #spareIsNotNeeded(): void {
-    if (this.#spare === null || this.#spare.openedAt !== null) return;
-    this.#spare.abandon();
+    if (this.#spare?.openedAt === null) this.#dismissSpare();
+  }
+
+  #dismissSpare(): void {
+    this.#spare?.abandon();
     this.#spare = null;
+  }
+
+  /** What became of it says nothing about the one that is there, unless another process has taken the place of both. */
+  #spareLost(loss: Loss): void {
+    const { log, shard, slot } = this.#options;
+    this.#spare = null;
+    if (loss.cut !== null) log.warn({ shard, slot, ...loss.cut }, "the socket beside the silent uplink was cut");
+    const silent = this.#current;
+    if (loss.by !== "process" || silent === null) return;
+    silent.abandon();
+    this.#lost(silent, loss);
   }
 
   #welcomed(dial: Dial, welcome: Welcome): void {
@@ -165,9 +178,10 @@ export class Uplink {
   }
 
   /** @param loss by another process: then at once for good, as two would take the sockets from each other for ever. */
-  #lost(dial: Dial, { trouble, refusal, by }: Loss): void {
+  #lost(dial: Dial, { trouble, refusal, by, cut }: Loss): void {
     const { uptime, isGuest, chance, onDown, onRefused, log, shard, slot } = this.#options;
     const lived = dial.openedAt === null ? 0 : uptime() - dial.openedAt;
+    if (cut !== null) log.warn({ shard, slot, ...cut }, "the uplink was cut");
     if (trouble !== null) this.#record.trouble = trouble;
     if (refusal === null) this.#patience.restore();
     const isNews = refusal !== null && !this.#isLast;

@@ -77,6 +77,12 @@ test("one byte lifts a doubt", () => {
   ]);
 });
 
+test("a doubt is not lifted by data that begin to wait", () => {
+  const pulse = new Pulse(0, 7);
+  const look = (at: number, isBehind: boolean) => pulse.look(at, { bytes: 7, isBusy: true, isBehind }).state;
+  expect([look(2_000, false), look(5_000, false), look(6_000, true)]).toEqual(["alive", "doubtful", "doubtful"]);
+});
+
 test.each([
   ["nothing runs", false, 6, 0, 4],
   ["a client may be waiting", true, 24, 12, 4],

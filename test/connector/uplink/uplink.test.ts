@@ -20,10 +20,14 @@ const welcome = hub(1);
 const HOUR_MS = 3_600_000;
 
 /** @param turns what becomes of each dial; the last one of all that follow. */
-async function dialling(...turns: Upgrade[]) {
+const dialling = (...turns: Upgrade[]) => looking(20, ...turns);
+
+async function looking(watchMs: number, ...turns: Upgrade[]) {
   const seen = { dials: 0, ups: 0, refused: [] as string[] };
   /** Of the test's making: what is added to the real ones. */
   const clocks = { wall: 0, uptime: 0, isGuest: false };
+  const signing = { token: Promise.resolve(TOKEN) };
+  const warnings: string[] = [];
   const edge = await falseEdge({
     upgrades: turns,
   });
@@ -35,17 +39,17 @@ async function dialling(...turns: Upgrade[]) {
     // Each dial has a token of its own.
     token: async () => {
       seen.dials += 1;
-      return TOKEN;
+      return signing.token;
     },
     host: { pools: () => [], unsettled: () => [], settled: nothing, open: () => null, resume: () => null },
     instance: "i",
     agent: "test",
     now: () => Date.now() + clocks.wall,
     uptime: () => performance.now() + clocks.uptime,
-    watchMs: 20,
+    watchMs,
     isGuest: () => clocks.isGuest || seen.ups > 0,
     chance: () => 0,
-    log: { info: nothing, warn: nothing, error: nothing },
+    log: { info: nothing, warn: (_fields, message) => warnings.push(message), error: nothing },
     onUp: () => {
       seen.ups += 1;
     },
@@ -54,7 +58,7 @@ async function dialling(...turns: Upgrade[]) {
   });
   open.push({ stop: () => uplink.stop(), edge });
   uplink.start();
-  return { seen, clocks, uplink };
+  return { seen, clocks, uplink, signing, warnings };
 }
 
 const closing = (code: number) => (socket: WebSocket) => socket.close(code, "why");
@@ -255,6 +259,68 @@ describe("an uplink that is silent", () => {
     expect([seen.dials, uplink.status().state]).toEqual([2, "up"]);
   });
 
+  test("keeps its place where it is heard again just before the other one is open, which says nothing then", async () => {
+    const { road, turn } = falling();
+    const other = { said: 0, isClosed: false };
+    const { seen, clocks, uplink, signing } = await looking(200, turn, (socket, shard) => {
+      welcome(socket, shard);
+      socket.on("message", () => {
+        other.said += 1;
+      });
+      socket.on("close", () => {
+        other.isClosed = true;
+      });
+    });
+    await until(() => seen.ups === 1);
+    const signed = Promise.withResolvers<string>();
+    signing.token = signed.promise;
+    await passing(clocks, () => seen.dials === 2);
+    road.speak();
+    await new Promise((done) => setTimeout(done, 20));
+    signed.resolve(TOKEN);
+    await until(() => other.isClosed);
+    expect([uplink.isUp, road.isClosed, other.said, seen.ups]).toEqual([true, false, 0, 1]);
+    expect(uplink.status()).toMatchObject({ state: "up", cuts: 0, dials: { up: 1, failed: 0 } });
+  });
+
+  test("is over where another process is in the place of the other one, and puts nobody out", async () => {
+    const { turn } = falling();
+    const { seen, clocks, uplink } = await dialling(turn, closing(CloseCode.SUPERSEDED), welcome);
+    await until(() => seen.ups === 1);
+    await passing(clocks, () => seen.refused.length > 0 || seen.dials > 2);
+    expect(seen).toEqual({ dials: 2, ups: 1, refused: ["process: closed with 4409: why"] });
+    expect([uplink.isOver, uplink.status()]).toMatchObject([true, { state: "refused", cuts: 1 }]);
+  });
+
+  test("is not said to be cut where only the other one is", async () => {
+    const { turn } = falling();
+    const { seen, clocks, warnings } = await dialling(turn, closing(CloseCode.NORMAL), { left: () => {} });
+    await until(() => seen.ups === 1);
+    await passing(clocks, () => seen.dials === 3);
+    expect(warnings).not.toContain("the uplink was cut");
+    expect(warnings).toContain("the socket beside the silent uplink was cut");
+  });
+
+  test.each([
+    ["doubted", 4_000],
+    ["given up", 30_000],
+  ])("only because its process stood still is not %s: what has come meanwhile is read first", async (_what, ms) => {
+    let stood = false;
+    const { seen, clocks, uplink } = await dialling((socket, shard) => {
+      welcome(socket, shard);
+      // The pong is on its way.
+      socket.once("ping", () => {
+        clocks.uptime += ms;
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 50);
+        stood = true;
+      });
+    });
+    await until(() => seen.ups === 1);
+    await passing(clocks, () => stood);
+    await new Promise((done) => setTimeout(done, 100));
+    expect([seen, uplink.status().cuts]).toEqual([{ dials: 1, ups: 1, refused: [] }, 0]);
+  });
+
   test("is not replaced where its connector is retired", async () => {
     const { turn } = falling();
     const { seen, clocks, uplink } = await dialling(turn, welcome);
@@ -305,4 +371,21 @@ test("a clock that is set back by an hour silences no ping, and one that is set 
   clocks.uptime += 10_000;
   await until(() => pings > 1);
   expect(seen).toEqual({ dials: 1, ups: 1, refused: [] });
+});
+
+test("a pong tells how long its own ping took, also where another one has left since", async () => {
+  const pings: Buffer[] = [];
+  let answer = () => {};
+  const { seen, clocks, uplink } = await dialling((socket, shard) => {
+    welcome(socket, shard);
+    answer = () => socket.pong(pings[0]);
+    socket.on("ping", (data) => pings.push(data));
+  });
+  await until(() => seen.ups === 1);
+  clocks.uptime += 10_000;
+  await until(() => pings.length === 1);
+  clocks.uptime += 10_000;
+  await until(() => pings.length === 2);
+  answer();
+  await until(() => (uplink.status().round_trip?.ms ?? 0) > 9_000);
 });
