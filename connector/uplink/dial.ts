@@ -103,9 +103,9 @@ export class Dial {
     return this.#pulse !== null && this.wire.bytesRead !== this.#pulse.bytes;
   }
 
-  /** Counts the inbound bytes. Only while it is open. */
-  get wire(): { readonly bytesRead: number } {
-    return (this.#socket as unknown as { _socket: { bytesRead: number } })._socket;
+  /** Counts the bytes. Only while it is open. */
+  get wire(): { readonly bytesRead: number; readonly bytesWritten: number } {
+    return (this.#socket as unknown as { _socket: { bytesRead: number; bytesWritten: number } })._socket;
   }
 
   async start(): Promise<void> {
@@ -223,15 +223,25 @@ export class Dial {
   #watch(socket: WebSocket, session: Session, openedAt: number): void {
     const { uptime, log, shard, slot, watchMs = WATCH_MS } = this.#options;
     const { wire } = this;
-    const pulse = new Pulse(openedAt, wire.bytesRead);
+    const pulse = new Pulse(openedAt, wire.bytesRead, wire.bytesWritten);
     this.#pulse = pulse;
     // A ping says when it left: on a slow road the next one leaves before the pong comes.
-    socket.on("pong", (data) => this.#events.answered(Number(data.toString())));
+    socket.on("pong", (data) => {
+      const askedAt = Number.parseInt(data.toString(), 10);
+      if (Number.isNaN(askedAt)) return;
+      pulse.answered(askedAt, uptime());
+      this.#events.answered(askedAt);
+    });
     const look = () => {
       if (socket.readyState === WebSocket.CLOSED) return;
       const at = uptime();
       const { isBusy } = session;
-      const found = pulse.look(at, { bytes: wire.bytesRead, isBusy, isBehind: socket.bufferedAmount > 0 });
+      const found = pulse.look(at, {
+        bytes: wire.bytesRead,
+        written: wire.bytesWritten,
+        isBusy,
+        isBehind: socket.bufferedAmount > 0,
+      });
       const isLate = !session.isWelcomed && at - openedAt >= WELCOME_MS;
       if (isLate || found.state === "dead") {
         log.warn({ shard, slot, silent_ms: found.silentMs }, "the uplink is silent: dropping it");

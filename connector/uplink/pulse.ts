@@ -11,6 +11,12 @@ const TEXT_PING_EVERY_MS = 15_000;
 export const DOUBT_AFTER_MS = 3_000;
 /** The same where the ping stands behind data that the socket has not taken yet. */
 export const DOUBT_BEHIND_DATA_MS = 10_000;
+/** So much of our own in front of a ping delays it by nothing that matters, until a road has shown that it carries more. */
+export const CARRIED_BYTES = 64 * 1024;
+/** A ping that comes back so soon has shown it. */
+const PROMPT_MS = 1_000;
+/** How slow a road may be that is sound: another socket on it loses all that is under way, and has to carry it again. */
+export const SLOW_BYTES_PER_MS = 32;
 /** Without any inbound byte for so long a socket is dead, whatever its state says. */
 export const DEAD_AFTER_MS = 25_000;
 export const BUSY_DEAD_AFTER_MS = 20_000;
@@ -19,6 +25,8 @@ export const BUSY_DEAD_AFTER_MS = 20_000;
 export interface Sight {
   /** Inbound so far. */
   readonly bytes: number;
+  /** Outbound so far: also what only waits in this machine. */
+  readonly written: number;
   /** A client may be waiting. */
   readonly isBusy: boolean;
   /** Data wait to be taken by the socket. */
@@ -48,9 +56,18 @@ export class Pulse {
   /** The first ping since something was heard. */
   #unansweredSince: number | null = null;
   #isDoubtful = false;
+  /** Those that are unanswered, and what was written before them. */
+  #pings: { readonly at: number; readonly written: number }[] = [];
+  /** What was written before the last one that was answered: so much has passed. */
+  #passed: number;
+  /** The most that was in front of a ping which came back soon. */
+  #carried = CARRIED_BYTES;
+  /** What may be in front of the first unanswered one. */
+  #ahead = 0;
 
-  constructor(at: number, bytes: number) {
+  constructor(at: number, bytes: number, written = 0) {
     this.#bytes = bytes;
+    this.#passed = written;
     this.#heardAt = at;
     this.#textAt = at;
     this.#pingedAt = at;
@@ -62,8 +79,17 @@ export class Pulse {
     return this.#bytes;
   }
 
+  /** @param askedAt when the ping left, in whole ms. */
+  answered(askedAt: number, at: number): void {
+    const ping = this.#pings.findLast((one) => one.at <= askedAt);
+    if (ping === undefined) return;
+    this.#pings = this.#pings.filter((one) => one.at > askedAt);
+    if (at - askedAt <= PROMPT_MS) this.#carried = Math.max(this.#carried, ping.written - this.#passed);
+    this.#passed = ping.written;
+  }
+
   /** To be called about once a second; what is found due is sent then. */
-  look(at: number, { bytes, isBusy, isBehind }: Sight): Finding {
+  look(at: number, { bytes, written, isBusy, isBehind }: Sight): Finding {
     if (bytes !== this.#bytes) {
       this.#bytes = bytes;
       this.#heardAt = at;
@@ -79,13 +105,16 @@ export class Pulse {
     if (isDue) this.#pingedAt = at;
     if (ping) {
       this.#askedAt = at;
+      if (this.#unansweredSince === null) this.#ahead = written - this.#passed;
       this.#unansweredSince ??= at;
+      this.#pings.push({ at: Math.floor(at), written });
     }
     const text = at - this.#textAt >= TEXT_PING_EVERY_MS;
     if (text) this.#textAt = at;
     const waited = this.#unansweredSince === null ? 0 : at - this.#unansweredSince;
     // Only a byte lifts it: data pile up before a dead road, too.
-    this.#isDoubtful ||= waited >= (isBehind ? DOUBT_BEHIND_DATA_MS : DOUBT_AFTER_MS);
+    const slowMs = Math.max(0, this.#ahead - 2 * this.#carried) / SLOW_BYTES_PER_MS;
+    this.#isDoubtful ||= waited >= slowMs + (isBehind ? DOUBT_BEHIND_DATA_MS : DOUBT_AFTER_MS);
     return { ping, word: isDue && isBusy, text, state: this.#isDoubtful ? "doubtful" : "alive", silentMs };
   }
 }

@@ -3,11 +3,13 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import {
   BUSY_DEAD_AFTER_MS,
+  CARRIED_BYTES,
   DEAD_AFTER_MS,
   DOUBT_AFTER_MS,
   DOUBT_BEHIND_DATA_MS,
   type Finding,
   Pulse,
+  SLOW_BYTES_PER_MS,
 } from "../../../connector/uplink/pulse.ts";
 
 interface Road {
@@ -29,7 +31,7 @@ function watch(gaps: readonly number[], { isBusy, isBehind = false, pongMs }: Ro
       pongs.shift();
       bytes += 2;
     }
-    const found = pulse.look(at, { bytes, isBusy, isBehind });
+    const found = pulse.look(at, { bytes, written: 0, isBusy, isBehind });
     if (found.ping && pongMs !== null) pongs.push(at + pongMs);
     return { ...found, at };
   });
@@ -68,7 +70,8 @@ test("a road that answers is never doubted, however seldom it is looked at and w
 
 test("one byte lifts a doubt", () => {
   const pulse = new Pulse(0, 7);
-  const look = (at: number, bytes: number) => pulse.look(at, { bytes, isBusy: true, isBehind: false }).state;
+  const look = (at: number, bytes: number) =>
+    pulse.look(at, { bytes, written: 0, isBusy: true, isBehind: false }).state;
   expect([look(2_000, 7), look(5_000, 7), look(5_500, 8), look(7_000, 8)]).toEqual([
     "alive",
     "doubtful",
@@ -77,9 +80,33 @@ test("one byte lifts a doubt", () => {
   ]);
 });
 
+describe("a ping that stands behind much of our own", () => {
+  const AHEAD = 2 * CARRIED_BYTES + 5_000 * SLOW_BYTES_PER_MS;
+  const look = (pulse: Pulse, at: number, bytes: number, written: number) =>
+    pulse.look(at, { bytes, written, isBusy: true, isBehind: false }).state;
+
+  test("may take as long as a slow road needs for that", () => {
+    const pulse = new Pulse(0, 0);
+    const found = [2_000, 5_000, 9_999, 10_000].map((at) => look(pulse, at, 0, AHEAD));
+    expect(found).toEqual(["alive", "alive", "alive", "doubtful"]);
+  });
+
+  test.each([
+    ["and may not where the road has shown that it is faster", 2_900, "doubtful"],
+    ["and may where the road was as slow before", 4_900, "alive"],
+  ] as const)("%s", (_what, pongAt, state) => {
+    const pulse = new Pulse(0, 0);
+    look(pulse, 2_000, 0, AHEAD);
+    pulse.answered(2_000, pongAt);
+    const found = [5_000, 7_000, 10_000].map((at) => look(pulse, at, 1, 2 * AHEAD));
+    expect(found).toEqual(["alive", "alive", state]);
+  });
+});
+
 test("a doubt is not lifted by data that begin to wait", () => {
   const pulse = new Pulse(0, 7);
-  const look = (at: number, isBehind: boolean) => pulse.look(at, { bytes: 7, isBusy: true, isBehind }).state;
+  const look = (at: number, isBehind: boolean) =>
+    pulse.look(at, { bytes: 7, written: 0, isBusy: true, isBehind }).state;
   expect([look(2_000, false), look(5_000, false), look(6_000, true)]).toEqual(["alive", "doubtful", "doubtful"]);
 });
 
