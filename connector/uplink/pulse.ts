@@ -62,12 +62,15 @@ export class Pulse {
   #passed: number;
   /** The most that was in front of a ping which came back soon. */
   #carried = CARRIED_BYTES;
+  /** What was written before the last ping. */
+  #written: number;
   /** What may be in front of the first unanswered one. */
   #ahead = 0;
 
   constructor(at: number, bytes: number, written = 0) {
     this.#bytes = bytes;
     this.#passed = written;
+    this.#written = written;
     this.#heardAt = at;
     this.#textAt = at;
     this.#pingedAt = at;
@@ -101,12 +104,15 @@ export class Pulse {
       return { ping: false, word: false, text: false, state: "dead", silentMs };
     const isDue = at - this.#pingedAt >= (isBusy ? BUSY_PING_EVERY_MS : PING_EVERY_MS);
     const isQuiet = isBusy && silentMs >= BUSY_QUIET_MS && at - this.#askedAt >= BUSY_QUIET_MS;
-    const ping = isDue || isQuiet;
+    // Asked often enough, a sound road shows what it carries, and little is ever in front of a ping.
+    const isMuch = written - this.#written > this.#carried / 2;
+    const ping = isDue || isQuiet || isMuch;
     if (isDue) this.#pingedAt = at;
     if (ping) {
       this.#askedAt = at;
       if (this.#unansweredSince === null) this.#ahead = written - this.#passed;
       this.#unansweredSince ??= at;
+      this.#written = written;
       this.#pings.push({ at: Math.floor(at), written });
     }
     const text = at - this.#textAt >= TEXT_PING_EVERY_MS;

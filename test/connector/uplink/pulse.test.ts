@@ -80,6 +80,24 @@ test("one byte lifts a doubt", () => {
   ]);
 });
 
+test("a road that falls silent under load is doubted as soon, and is asked every second or two before", () => {
+  const BYTES_PER_S = 1_500_000;
+  const pulse = new Pulse(0, 0);
+  let bytes = 0;
+  const holeAt = 2_500;
+  const found = seconds(12).map((_, i) => {
+    const at = (i + 1) * 1_000;
+    const seen = pulse.look(at, { bytes, written: (at * BYTES_PER_S) / 1_000, isBusy: true, isBehind: false });
+    if (seen.ping && at < holeAt) {
+      pulse.answered(at, at + 50);
+      bytes += 2;
+    }
+    return { ...seen, at };
+  });
+  expect(found.filter(({ ping, at }) => ping && at <= 3_000).map(({ at }) => at)).toEqual([1_000, 2_000, 3_000]);
+  expect(first(found, "doubtful")).toBe(3_000 + DOUBT_AFTER_MS);
+});
+
 describe("a ping that stands behind much of our own", () => {
   const AHEAD = 2 * CARRIED_BYTES + 5_000 * SLOW_BYTES_PER_MS;
   const look = (pulse: Pulse, at: number, bytes: number, written: number) =>
