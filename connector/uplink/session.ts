@@ -56,6 +56,8 @@ export class Session {
   readonly #inbox = new Inbox(SOCKET_WINDOW_BYTES);
   readonly #outbox = new Outbox(FrameType.DATA);
   readonly #passengers = new Map<number, Passenger>();
+  /** The pools, as HELLO tells them. */
+  readonly #told: string;
   #welcomed = false;
   #drained = false;
   #closed = false;
@@ -70,6 +72,7 @@ export class Session {
       windows: { exchange: EXCHANGE_WINDOW_BYTES, socket: SOCKET_WINDOW_BYTES },
       pools: options.host.pools(),
     };
+    this.#told = JSON.stringify(hello.pools);
     this.#control(jsonFrame(FrameType.HELLO, 0, hello));
   }
 
@@ -208,6 +211,8 @@ export class Session {
     this.#welcomed = true;
     this.#outbox.credit(0, welcome.windows.socket);
     this.repeatEnds();
+    // What was news while HELLO was under way could not be told.
+    if (JSON.stringify(this.#options.host.pools()) !== this.#told) this.report();
     this.#options.onWelcome(welcome);
   }
 
