@@ -12,6 +12,9 @@ import type { Session } from "./session.ts";
 
 export type { Refuser } from "./dial.ts";
 
+/** Between two dials beside a silent socket, where the first one fails at once. */
+const SPARE_EVERY_MS = 3_000;
+
 export interface UplinkOptions extends DialOptions {
   readonly now: () => number;
   /** The edge has welcomed this process, on whatever shard. */
@@ -29,6 +32,8 @@ export class Uplink {
   #current: Dial | null = null;
   /** Takes the place of a current one that is silent, once it is welcomed. */
   #spare: Dial | null = null;
+  /** ms of uptime; when the last one was dialled. */
+  #sparedAt = Number.NEGATIVE_INFINITY;
   #backoff: Backoff = RESTED;
   readonly #patience = new Patience();
   #redial: NodeJS.Timeout | null = null;
@@ -128,9 +133,12 @@ export class Uplink {
 
   #watched(dial: Dial, { state, silentMs }: Finding): void {
     const { uptime, log, shard, slot } = this.#options;
-    this.#record.heardAt(uptime());
+    const at = uptime();
+    this.#record.heardAt(at);
+    const mayDial = dial.isUp && !this.#isLast && !this.#stopped && at - this.#sparedAt >= SPARE_EVERY_MS;
     if (state === "alive") this.#spareIsNotNeeded();
-    else if (this.#spare === null && dial.isUp && !this.#isLast && !this.#stopped) {
+    else if (this.#spare === null && mayDial) {
+      this.#sparedAt = at;
       log.warn({ shard, slot, silent_ms: silentMs }, "the uplink is silent: dialling another socket beside it");
       this.#spare = this.#dial();
     }

@@ -28,9 +28,9 @@ async function looking(watchMs: number, ...turns: Upgrade[]) {
   const clocks = { wall: 0, uptime: 0, isGuest: false };
   const signing = { token: Promise.resolve(TOKEN) };
   const warnings: string[] = [];
-  const edge = await falseEdge({
-    upgrades: turns,
-  });
+  /** ms of uptime. */
+  const dialledAt: number[] = [];
+  const edge = await falseEdge({ upgrades: turns });
   const nothing = () => {};
   const uplink = new Uplink({
     url: `ws://127.0.0.1:${edge.port}/uplink`,
@@ -39,6 +39,7 @@ async function looking(watchMs: number, ...turns: Upgrade[]) {
     // Each dial has a token of its own.
     token: async () => {
       seen.dials += 1;
+      dialledAt.push(performance.now() + clocks.uptime);
       return signing.token;
     },
     host: { pools: () => [], unsettled: () => [], settled: nothing, open: () => null, resume: () => null },
@@ -58,7 +59,7 @@ async function looking(watchMs: number, ...turns: Upgrade[]) {
   });
   open.push({ stop: () => uplink.stop(), edge });
   uplink.start();
-  return { seen, clocks, uplink, signing, warnings };
+  return { seen, clocks, dialledAt, uplink, signing, warnings };
 }
 
 const closing = (code: number) => (socket: WebSocket) => socket.close(code, "why");
@@ -226,13 +227,15 @@ describe("an uplink that is silent", () => {
     expect(uplink.status()).toMatchObject({ state: "up", cuts: 0, dials: { up: 1, failed: 0 } });
   });
 
-  test("keeps its place where another one is refused, and another one is tried", async () => {
+  test("keeps its place where another one is refused, and another one is tried three seconds later", async () => {
     const { turn } = falling();
-    const { seen, clocks, uplink } = await dialling(turn, saying(401, true), "drop", welcome);
+    const { seen, clocks, dialledAt, uplink } = await dialling(turn, saying(401, true), "drop", welcome);
     await until(() => seen.ups === 1);
     await passing(clocks, () => seen.dials === 2);
     expect([uplink.isUp, uplink.status().state]).toEqual([true, "up"]);
-    await until(() => seen.ups === 2);
+    await passing(clocks, () => seen.ups === 2);
+    const [, first = 0, second = 0, third = 0] = dialledAt;
+    expect(Math.min(second - first, third - second)).toBeGreaterThanOrEqual(3_000);
     expect(seen).toEqual({ dials: 4, ups: 2, refused: [] });
   });
 
