@@ -156,7 +156,7 @@ export class Connector {
     const ms = this.#config.drainS * 1000;
     const from = performance.now();
     this.#leaveBy = from + ms;
-    for (const { uplink } of this.#shards.values()) uplink.session?.goAway("the connector stops", ms);
+    for (const { uplink } of this.#shards.values()) uplink.session?.goAway(ms);
     // Until a hub has said that it knows, an OPEN may be on its way; a hub that does not say so is not waited for.
     const isExpected = () => performance.now() - from < ACKNOWLEDGED_WITHIN_MS && this.#isUnacknowledged();
     while ((this.#isNeeded() || isExpected()) && performance.now() < this.#leaveBy)
@@ -193,12 +193,13 @@ export class Connector {
       host: table,
       instance: this.#instance,
       agent: AGENT,
+      leavesInMs: () => (this.#leaving === null ? null : Math.max(0, this.#leaveBy - performance.now())),
       now: Date.now,
       uptime: () => performance.now(),
       isGuest: () => this.#isGuest,
       chance: Math.random,
       log: this.#log,
-      onUp: (welcome) => this.#onUp(welcome, uplink),
+      onUp: (welcome) => this.#onUp(welcome),
       onDown: () => this.#giveUp(),
       onRefused: (reason, by) => this.#onRefused(shard, reason, by),
     });
@@ -206,10 +207,7 @@ export class Connector {
     uplink.start();
   }
 
-  #onUp(welcome: Welcome, uplink: Uplink): void {
-    // A socket that comes up while we leave is to know it too.
-    if (this.#leaving !== null)
-      uplink.session?.goAway("the connector stops", Math.max(0, this.#leaveBy - performance.now()));
+  #onUp(welcome: Welcome): void {
     const skew = Math.abs(Date.now() - welcome.now);
     if (skew > 5_000) this.#log.warn({ skew_ms: skew }, "the clocks of site and edge differ");
     this.#isGuest = true;

@@ -38,6 +38,8 @@ export interface DialOptions {
   readonly host: Host;
   readonly instance: string;
   readonly agent: string;
+  /** ms until the process has left; null: it stays. */
+  readonly leavesInMs: () => number | null;
   /** ms since anything; never goes back nor leaps, as the clock does when it is set. */
   readonly uptime: () => number;
   /** Between two looks at whether a socket is alive; a second. */
@@ -185,7 +187,7 @@ export class Dial {
   }
 
   #opened(socket: WebSocket): void {
-    const { host, instance, agent, uptime, shard, slot, log } = this.#options;
+    const { host, instance, agent, leavesInMs, uptime, shard, slot, log } = this.#options;
     const openedAt = uptime();
     this.#openedAt = openedAt;
     const departures = new Departures(TURNS, (all) => {
@@ -195,6 +197,7 @@ export class Dial {
       host,
       instance,
       agent,
+      leavesInMs: leavesInMs(),
       send: (message) => {
         socket.send(message, () => {
           if (socket.bufferedAmount < SEND_QUEUE_BYTES) departures.soon();

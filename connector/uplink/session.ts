@@ -35,6 +35,8 @@ export interface SessionOptions {
   readonly host: Host;
   readonly instance: string;
   readonly agent: string;
+  /** ms until it has left; null: it stays. */
+  readonly leavesInMs: number | null;
   readonly send: (message: Uint8Array<ArrayBuffer>) => void;
   readonly close: (code: number, reason: string) => void;
   /** Told of what is ready to be sent: they call {@link Session.flush}. */
@@ -74,6 +76,8 @@ export class Session {
     };
     this.#told = JSON.stringify(hello.pools);
     this.#control(jsonFrame(FrameType.HELLO, 0, hello));
+    // In the same message: what waits at the hub would come to one that leaves.
+    if (options.leavesInMs !== null) this.goAway(options.leavesInMs);
   }
 
   get running(): number {
@@ -138,9 +142,9 @@ export class Session {
   }
 
   /** Announces that this connector leaves; exchanges are still accepted until the hub has said that it knows. */
-  goAway(reason: string, deadlineMs: number): void {
+  goAway(deadlineMs: number): void {
     // What is left of a time that is measured is no whole number, and the hub would close the socket for one that is not.
-    const goAway: GoAway = { reason, deadline_ms: Math.ceil(deadlineMs), ack: false };
+    const goAway: GoAway = { reason: "the connector stops", deadline_ms: Math.ceil(deadlineMs), ack: false };
     this.#control(jsonFrame(FrameType.GOAWAY, 0, goAway));
   }
 

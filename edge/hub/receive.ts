@@ -98,7 +98,7 @@ const HANDLERS: Readonly<Record<number, Handler>> = {
 export function receive(board: Switchboard, link: Link, message: Uint8Array, now: number): void {
   // It was closed here, and its peer did not know that yet.
   if (!board.links.has(link)) return;
-  const wasSuspect = link.suspect;
+  const { suspect: wasSuspect, welcomed: wasWelcomed } = link;
   link.heard(now);
   try {
     for (const frame of decode(message)) {
@@ -115,7 +115,8 @@ export function receive(board: Switchboard, link: Link, message: Uint8Array, now
     }
     link.credit();
     link.flush();
-    if (wasSuspect) board.offer(now);
+    // Behind the whole message: GOAWAY may stand behind HELLO.
+    if (wasSuspect || (link.welcomed && !wasWelcomed)) board.offer(now);
     // What comes late moves the numbers of the credit; a hub that sleeps now must wake with them.
     if (board.running === 0 && link.welcomed) link.rest();
   } catch (error) {

@@ -142,7 +142,6 @@ export class Switchboard {
     this.#abandoned.tell(link, now);
     for (const exchange of [...this.#exchanges])
       if (exchange.state === "detached" && link.isAfter(exchange.owner)) this.#ownerIsGone(exchange, now);
-    this.offer(now);
   }
 
   /** Capacity has come or changed: what waits may now find a place, and what lost its socket may go on. */

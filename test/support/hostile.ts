@@ -71,6 +71,7 @@ export class HostileWorld {
       host: table,
       instance: "i",
       agent: "a",
+      leavesInMs: null,
       send: () => {},
       close,
       departures: { soon: () => {}, later: () => {} },

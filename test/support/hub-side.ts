@@ -105,7 +105,8 @@ export class Socket {
     receive(this.#board, this.link, encode(frames), now);
   }
 
-  hello(now: number, given: Partial<Hello> = {}): this {
+  /** @param more in the same message. */
+  hello(now: number, given: Partial<Hello> = {}, ...more: Frame[]): this {
     const hello: Hello = {
       versions: [1],
       features: [],
@@ -115,7 +116,7 @@ export class Socket {
       pools: [POOL],
       ...given,
     };
-    this.says(now, jsonFrame(FrameType.HELLO, 0, hello));
+    this.says(now, jsonFrame(FrameType.HELLO, 0, hello), ...more);
     return this;
   }
 

@@ -235,6 +235,7 @@ export class World {
       host: site.table,
       instance: site.name,
       agent: "test",
+      leavesInMs: null,
       send: (message) => wire.toHub.push(message),
       close,
       departures: { soon: () => {}, later: () => {} },

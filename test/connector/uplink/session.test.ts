@@ -24,27 +24,42 @@ const WELCOME = jsonFrame(FrameType.WELCOME, 0, {
 });
 
 test.each([
-  ["that changed while HELLO was under way is told behind WELCOME", 0, [FrameType.HELLO, FrameType.REPORT]],
-  ["that is as HELLO told it is not told again", 1, [FrameType.HELLO]],
+  ["that changed while HELLO was under way is told behind WELCOME", 0, [[FrameType.HELLO], [FrameType.REPORT]]],
+  ["that is as HELLO told it is not told again", 1, [[FrameType.HELLO]]],
 ])("a pool %s", (_what, healthy, said) => {
-  let pools = [pool(1)];
-  const sent: number[] = [];
+  const site = { pools: [pool(1)] };
+  const { session, sent } = greeting(site, null);
+  session.flush(() => true);
+  site.pools = [pool(healthy)];
+  session.report();
+  session.receive(encode([WELCOME]));
+  session.flush(() => true);
+  expect(sent).toEqual(said);
+});
+
+test("a connector that leaves says so in the message of its HELLO", () => {
+  const { session, sent } = greeting({ pools: [] }, 1.5);
+  session.flush(() => true);
+  session.receive(encode([WELCOME]));
+  session.flush(() => true);
+  expect(sent).toEqual([[FrameType.HELLO, FrameType.GOAWAY]]);
+});
+
+/** `sent`: the types of the frames of each message. */
+function greeting(site: { readonly pools: ReturnType<typeof pool>[] }, leavesInMs: number | null) {
+  const sent: number[][] = [];
   const nothing = () => {};
   const session = new Session({
-    host: { pools: () => pools, unsettled: () => [], settled: nothing, open: () => null, resume: () => null },
+    host: { pools: () => site.pools, unsettled: () => [], settled: nothing, open: () => null, resume: () => null },
     instance: "i",
     agent: "test",
-    send: (message) => sent.push(...[...decode(message)].map(({ type }) => type)),
+    leavesInMs,
+    send: (message) => sent.push([...decode(message)].map(({ type }) => type)),
     close: nothing,
     departures: { soon: nothing, later: nothing },
     onWelcome: nothing,
     onDrained: nothing,
     onGoAway: nothing,
   });
-  session.flush(() => true);
-  pools = [pool(healthy)];
-  session.report();
-  session.receive(encode([WELCOME]));
-  session.flush(() => true);
-  expect(sent).toEqual(said);
-});
+  return { session, sent };
+}

@@ -45,6 +45,7 @@ async function looking(watchMs: number, ...turns: Upgrade[]) {
     host: { pools: () => [], unsettled: () => [], settled: nothing, open: () => null, resume: () => null },
     instance: "i",
     agent: "test",
+    leavesInMs: () => null,
     now: () => Date.now() + clocks.wall,
     uptime: () => performance.now() + clocks.uptime,
     watchMs,
